@@ -1,0 +1,33 @@
+//! Bounds that both ends of a wire must agree on. Each says where its number comes from.
+
+/// Longest agent, session, turn or call identifier, in bytes. Provider call ids stay under 64
+/// (`toolu_…` is 30, `call_…` 29); ours are shorter still.
+pub const ID_BYTES_MAX: usize = 128;
+
+/// Longest message text that a person may send, in bytes: about 25,000 tokens, more than any chat
+/// client produces, and well under [`APPEND_BODY_BYTES_MAX`].
+pub const MESSAGE_TEXT_BYTES_MAX: usize = 100_000;
+
+/// Largest single item in the session log, in bytes of JSON. A row of the object's SQLite holds
+/// 2 MiB at most; half leaves room for the columns beside it.
+pub const ITEM_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most items in one append: an assistant message, one call started and the end of a turn is three;
+/// an interrupted step closes each of its calls at once.
+pub const APPEND_ITEMS_MAX: usize = 64;
+
+/// Largest body of an append, in bytes: two items of the largest size and their envelope.
+pub const APPEND_BODY_BYTES_MAX: usize = 2 * ITEM_BYTES_MAX + 64 * 1024;
+
+/// Most records in one page of a session read.
+pub const PAGE_RECORDS_MAX: usize = 500;
+
+/// Most bytes of record JSON in one page (the first record is always included).
+pub const PAGE_BYTES_MAX: usize = 2 * ITEM_BYTES_MAX;
+
+/// Largest text frame of the chat socket from a browser, in bytes: a message of the largest size,
+/// escaped at worst as `\uXXXX` for each byte, and its envelope.
+pub const CHAT_FRAME_BYTES_MAX: usize = 6 * MESSAGE_TEXT_BYTES_MAX + 1024;
+
+const _: () = assert!(MESSAGE_TEXT_BYTES_MAX * 6 < ITEM_BYTES_MAX);
+const _: () = assert!(PAGE_BYTES_MAX >= ITEM_BYTES_MAX);

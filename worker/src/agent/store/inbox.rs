@@ -1,0 +1,103 @@
+//! The inbox: what people wrote, accepted once, waiting for its turn.
+
+use protocol::SessionId;
+use protocol::session::UserMessage;
+
+use crate::limits::WAITING_MESSAGES_MAX;
+use crate::ports::{Sql, SqlError, Value, id, number, text};
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// It is in the books now.
+    New,
+    /// It was already; nothing changed.
+    Before,
+    /// The session holds as many waiting messages as it may; nothing changed.
+    Full,
+}
+
+/// Takes a message once per (channel, event).
+pub(crate) fn accept(
+    sql: &dyn Sql,
+    session: &SessionId,
+    message: &UserMessage,
+    now_ms: u64,
+) -> Result<Accepted, SqlError> {
+    let mut result = Accepted::Before;
+    sql.transaction(&mut || {
+        result = accept_in_transaction(sql, session, message, now_ms)?;
+        Ok(())
+    })?;
+    Ok(result)
+}
+
+fn accept_in_transaction(
+    sql: &dyn Sql,
+    session: &SessionId,
+    message: &UserMessage,
+    now_ms: u64,
+) -> Result<Accepted, SqlError> {
+    let key = [Value::from(message.channel.as_str()), Value::from(message.event.as_str())];
+    if !sql.run("SELECT 1 FROM inbox WHERE channel = ? AND event = ?", &key)?.is_empty() {
+        return Ok(Accepted::Before);
+    }
+    let rows = sql.run(
+        "SELECT COUNT(*) FROM inbox WHERE session = ? AND turn IS NULL",
+        &[session.as_str().into()],
+    )?;
+    if rows.first().map_or(Ok(0), |row| number(row, 0))? >= WAITING_MESSAGES_MAX {
+        return Ok(Accepted::Full);
+    }
+    sql.run(
+        "INSERT INTO inbox (channel, event, session, text, received_at_ms) VALUES (?, ?, ?, ?, ?)",
+        &[
+            message.channel.as_str().into(),
+            message.event.as_str().into(),
+            session.as_str().into(),
+            message.text.as_str().into(),
+            now_ms.into(),
+        ],
+    )?;
+    Ok(Accepted::New)
+}
+
+/// The messages of a session that wait for their turn, in order.
+pub(crate) fn waiting(sql: &dyn Sql, session: &SessionId) -> Result<Vec<UserMessage>, SqlError> {
+    let rows = sql.run(
+        "SELECT channel, event, text FROM inbox WHERE session = ? AND turn IS NULL ORDER BY id",
+        &[session.as_str().into()],
+    )?;
+    rows.iter()
+        .map(|row| {
+            Ok(UserMessage {
+                channel: text(row, 0)?.to_owned(),
+                event: text(row, 1)?.to_owned(),
+                text: text(row, 2)?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// The sessions in which something waits and no turn runs.
+pub(crate) fn sessions_to_run(sql: &dyn Sql) -> Result<Vec<SessionId>, SqlError> {
+    let rows = sql.run(
+        "SELECT DISTINCT session FROM inbox WHERE turn IS NULL
+         AND session NOT IN (SELECT session FROM turns WHERE ended_at_ms IS NULL)",
+        &[],
+    )?;
+    rows.iter().map(|row| id(row, 0)).collect()
+}
+
+/// The messages of a session that wait become part of a turn. The caller holds the transaction.
+pub(super) fn take(
+    sql: &dyn Sql,
+    session: &SessionId,
+    turn: &protocol::TurnId,
+) -> Result<(), SqlError> {
+    sql.run(
+        "UPDATE inbox SET turn = ? WHERE session = ? AND turn IS NULL",
+        &[turn.as_str().into(), session.as_str().into()],
+    )?;
+    Ok(())
+}

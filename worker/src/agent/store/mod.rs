@@ -1,0 +1,14 @@
+//! The agent object's books in SQLite. The only room that writes SQL.
+//!
+//! Invariants: a log grows only here, in one transaction with whatever must be true at the same
+//! instant (a message leaves the inbox as it enters the log; a turn ends as its `TurnEnded` is
+//! written); nothing here waits.
+
+pub(crate) mod inbox;
+pub(crate) mod lifecycle;
+pub(crate) mod log;
+pub(crate) mod schema;
+pub(crate) mod turns;
+
+#[cfg(test)]
+mod tests;

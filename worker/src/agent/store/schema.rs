@@ -1,0 +1,68 @@
+//! The object's tables, as numbered steps that only ever grow.
+//!
+//! Invariant: a step that has been released is never edited; a change is a new step. All steps that
+//! an object lacks run in one transaction when it wakes, before anything else touches the tables.
+
+use crate::ports::{Sql, SqlError, Value, number};
+
+/// The steps, in order; the version of a database is how many it has had.
+const STEPS: &[&[&str]] = &[&[
+    // The one container of the agent. `state` is the JSON of `lifecycle::Lifecycle`.
+    "CREATE TABLE lifecycle (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        epoch INTEGER NOT NULL,
+        state TEXT NOT NULL)",
+    // What people wrote. `turn` is NULL while the message waits.
+    "CREATE TABLE inbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        channel TEXT NOT NULL,
+        event TEXT NOT NULL,
+        session TEXT NOT NULL,
+        text TEXT NOT NULL,
+        received_at_ms INTEGER NOT NULL,
+        turn TEXT,
+        UNIQUE (channel, event))",
+    "CREATE INDEX inbox_waiting ON inbox (session, id) WHERE turn IS NULL",
+    // Runs of the loop. `ended_at_ms` is NULL while one runs; a session has one at a time.
+    // `attempts` counts the lives of the container that tried it, `epoch` is the last of them.
+    "CREATE TABLE turns (
+        id TEXT PRIMARY KEY,
+        session TEXT NOT NULL,
+        before_sequence INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        started_at_ms INTEGER NOT NULL,
+        ended_at_ms INTEGER)",
+    "CREATE UNIQUE INDEX turns_running ON turns (session) WHERE ended_at_ms IS NULL",
+    // The session logs: append-only, numbered from 1 without gaps.
+    "CREATE TABLE log (
+        session TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        turn TEXT NOT NULL,
+        item TEXT NOT NULL,
+        PRIMARY KEY (session, sequence)) WITHOUT ROWID",
+]];
+
+/// Brings the database to the newest version. Safe to call at every wake.
+pub(crate) fn migrate(sql: &dyn Sql, now_ms: u64) -> Result<(), SqlError> {
+    sql.transaction(&mut || {
+        sql.run(
+            "CREATE TABLE IF NOT EXISTS migrations (
+                version INTEGER PRIMARY KEY,
+                applied_at_ms INTEGER NOT NULL)",
+            &[],
+        )?;
+        let rows = sql.run("SELECT COALESCE(MAX(version), 0) FROM migrations", &[])?;
+        let have = rows.first().map_or(Ok(0), |row| number(row, 0))?;
+        let lacking = STEPS.iter().zip(1u64..).filter(|(_, version)| *version > have);
+        for (statements, version) in lacking {
+            for statement in *statements {
+                sql.run(statement, &[])?;
+            }
+            let applied = [Value::from(version), Value::from(now_ms)];
+            sql.run("INSERT INTO migrations (version, applied_at_ms) VALUES (?, ?)", &applied)?;
+        }
+        Ok(())
+    })
+}

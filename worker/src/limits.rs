@@ -1,0 +1,68 @@
+//! Bounds of the Worker and the agent object. Bounds that the container must share are in
+//! `protocol::limits`.
+
+/// Largest request to a model, in bytes: a million tokens of text are about 4 MB; images and long
+/// histories beside them fit in the rest. The Worker streams it and never holds it.
+pub(crate) const MODEL_REQUEST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Longest wait for a started container's first healthy answer. Cloudflare's p95 start is 7 to 24
+/// seconds; a slower one is better told than waited for.
+pub(crate) const CONTAINER_READY_MS_MAX: u64 = 45_000;
+
+/// Longest wait for one health probe. A port that does not listen refuses at once.
+pub(crate) const HEALTH_PROBE_MS_MAX: u64 = 5_000;
+
+/// First pause between health probes; each later one is a half longer, up to
+/// [`HEALTH_PAUSE_MS_MAX`]. The runtime binds its port within 15 ms of its start.
+pub(crate) const HEALTH_PAUSE_MS_FIRST: u64 = 4;
+
+/// Longest pause between health probes.
+pub(crate) const HEALTH_PAUSE_MS_MAX: u64 = 300;
+
+/// How often one turn may lose its container before the user is told that it cannot be finished.
+pub(crate) const TURN_ATTEMPTS_MAX: u32 = 3;
+
+/// Pause before the container is started again after a failure; doubled with each further one, up
+/// to [`RESTART_PAUSE_MS_MAX`].
+pub(crate) const RESTART_PAUSE_MS_FIRST: u64 = 250;
+
+/// Longest pause before another start.
+pub(crate) const RESTART_PAUSE_MS_MAX: u64 = 60_000;
+
+/// How far ahead the alarm stands while there is work: if the object is reset in mid-turn, this is
+/// the longest that the turn stands still before the object finds it again.
+pub(crate) const WATCHDOG_MS: u64 = 10_000;
+
+/// The container sleeps after this long without work unless `SANDBOX_SLEEP_AFTER` says otherwise.
+pub(crate) const SLEEP_AFTER_MS_DEFAULT: u64 = 10 * 60 * 1000;
+
+/// Shortest `SANDBOX_SLEEP_AFTER`: below it the container would stop between two messages of one
+/// conversation.
+pub(crate) const SLEEP_AFTER_MS_MIN: u64 = 5_000;
+
+/// How long a container may take to drain before it is destroyed. The runtime's own bound is half.
+pub(crate) const DRAIN_MS_MAX: u64 = 20_000;
+
+/// Most messages that may wait in one session. A person who writes more is told to wait.
+pub(crate) const WAITING_MESSAGES_MAX: u64 = 100;
+
+/// Most chat sockets that an agent holds: tabs and devices of one person, with room to spare.
+pub(crate) const SOCKETS_MAX: usize = 64;
+
+/// Longest line of a turn's event stream, in bytes: a delta is far below; `Finished` carries one
+/// problem.
+pub(crate) const EVENT_LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most live text kept for pages that join in mid-turn, in bytes; beyond it the oldest is dropped
+/// (the record that follows has all of it).
+pub(crate) const LIVE_TEXT_BYTES_MAX: usize = 512 * 1024;
+
+/// Records of a session that are sent along with a turn at the most; the runtime reads what it
+/// lacks.
+pub(crate) const TURN_RECORDS_MAX: usize = 100;
+
+const _: () = assert!(HEALTH_PAUSE_MS_FIRST <= HEALTH_PAUSE_MS_MAX);
+const _: () = assert!(HEALTH_PROBE_MS_MAX < CONTAINER_READY_MS_MAX);
+const _: () = assert!(RESTART_PAUSE_MS_FIRST <= RESTART_PAUSE_MS_MAX);
+const _: () = assert!(SLEEP_AFTER_MS_MIN <= SLEEP_AFTER_MS_DEFAULT);
+const _: () = assert!(TURN_RECORDS_MAX <= protocol::limits::PAGE_RECORDS_MAX);

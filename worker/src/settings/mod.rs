@@ -1,0 +1,262 @@
+//! The Worker's settings, parsed once from its bindings, all problems at once.
+//!
+//! Invariants: nothing else reads a variable or a secret; a secret leaves this module only inside
+//! [`Secret`], which neither prints nor serialises.
+
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use protocol::turn::{ModelApi, ModelChoice};
+use protocol::{Problem, ProblemCode};
+
+pub(crate) use secret::Secret;
+
+use crate::limits::{SLEEP_AFTER_MS_DEFAULT, SLEEP_AFTER_MS_MIN};
+
+/// Binding of the agent objects, as in `wrangler.toml`.
+pub(crate) const AGENT_BINDING: &str = "AGENT";
+
+/// Everything that the owner can set by variables and secrets.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Opens the web lane on loopback hosts without a login; see `auth`.
+    pub(crate) dev_mode: bool,
+    /// The model providers that have what they need.
+    pub(crate) providers: Vec<Provider>,
+    /// What turns think with, or why they cannot.
+    pub(crate) model: Result<ModelChoice, Problem>,
+    /// How long the container stays without work; `None` for ever.
+    pub(crate) sleep_after_ms: Option<u64>,
+    /// Whether the agent's own commands reach the internet.
+    pub(crate) internet: bool,
+    /// Everything that is wrong, each with its remedy.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// A model provider.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    /// Its name in `/model/<provider>/…` and before the slash in `MODEL`.
+    pub(crate) name: &'static str,
+    /// The wire format that it speaks.
+    pub(crate) api: ModelApi,
+    /// What the request path is appended to, without a trailing slash.
+    pub(crate) base_url: String,
+    /// The key that the edge adds; `None` for a provider that wants none.
+    pub(crate) key: Option<Secret>,
+}
+
+/// How a provider is set up by variables.
+struct ProviderTable {
+    name: &'static str,
+    api: ModelApi,
+    key: &'static str,
+    base_url: &'static str,
+    base_url_default: &'static str,
+    model_default: &'static str,
+}
+
+const PROVIDERS: &[ProviderTable] = &[
+    ProviderTable {
+        name: "anthropic",
+        api: ModelApi::AnthropicMessages,
+        key: "ANTHROPIC_API_KEY",
+        base_url: "ANTHROPIC_BASE_URL",
+        base_url_default: "https://api.anthropic.com",
+        model_default: "claude-sonnet-5",
+    },
+    ProviderTable {
+        name: "openai",
+        api: ModelApi::OpenaiChat,
+        key: "OPENAI_API_KEY",
+        base_url: "OPENAI_BASE_URL",
+        base_url_default: "https://api.openai.com/v1",
+        model_default: "gpt-5.1",
+    },
+];
+
+/// The provider that `cargo xtask dev` offers when there is no key.
+const DEMO: &str = "demo";
+
+/// Most tokens of one answer, for every model: far below the limits of current models, and enough
+/// for a long file.
+const MAX_OUTPUT_TOKENS: u32 = 16_000;
+
+/// Context assumed for every model until there is a table of known ones: what all current models of
+/// the providers above have at least.
+const CONTEXT_TOKENS: u32 = 128_000;
+
+impl Settings {
+    /// Reads all settings through `get`, which returns the text of a variable or secret.
+    pub(crate) fn parse(get: &dyn Fn(&str) -> Option<String>) -> Self {
+        let get = |name: &str| get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        let mut problems = Vec::new();
+        let mut providers = Vec::new();
+        for table in PROVIDERS {
+            let Some(key) = get(table.key) else { continue };
+            let base_url = get(table.base_url).unwrap_or_else(|| table.base_url_default.into());
+            match base_url_checked(&base_url) {
+                Ok(base_url) => {
+                    let key = Some(Secret::new(key));
+                    providers.push(Provider { name: table.name, api: table.api, base_url, key });
+                }
+                Err(why) => problems.push(wrong(table.base_url, &why)),
+            }
+        }
+        let dev_mode = boolean(&get, "DEV_MODE", false, &mut problems);
+        demo_provider(&get, dev_mode, &mut providers, &mut problems);
+        let model = model(get("MODEL").as_deref(), &providers);
+        if let Err(problem) = &model {
+            problems.push(problem.clone());
+        }
+        let sleep_after_ms = sleep_after(&get, &mut problems);
+        let internet = boolean(&get, "SANDBOX_INTERNET", true, &mut problems);
+        Self { dev_mode, providers, model, sleep_after_ms, internet, problems }
+    }
+
+    /// The provider of this name.
+    pub(crate) fn provider(&self, name: &str) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.name == name)
+    }
+}
+
+fn wrong(name: &str, why: &str) -> Problem {
+    Problem::new(ProblemCode::Misconfigured, format!("The setting {name} is wrong: {why}."))
+        .remedy(format!("Set {name} again, or remove it to use the default."))
+}
+
+fn boolean(
+    get: &dyn Fn(&str) -> Option<String>,
+    name: &str,
+    default: bool,
+    problems: &mut Vec<Problem>,
+) -> bool {
+    match get(name).as_deref() {
+        None => default,
+        Some("true") => true,
+        Some("false") => false,
+        Some(other) => {
+            problems.push(wrong(name, &format!("{other:?} is neither true nor false")));
+            default
+        }
+    }
+}
+
+fn base_url_checked(text: &str) -> Result<String, String> {
+    let after_scheme = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match after_scheme {
+        None => Err("it does not begin with https:// or http://".into()),
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Err("it names no host".into()),
+        Some(rest) if rest.contains(['?', '#', '@', ' ']) => {
+            Err("it holds a query, a fragment, a user name or a space".into())
+        }
+        Some(_) => Ok(text.trim_end_matches('/').to_owned()),
+    }
+}
+
+fn demo_provider(
+    get: &dyn Fn(&str) -> Option<String>,
+    dev_mode: bool,
+    providers: &mut Vec<Provider>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(url) = get("DEMO_MODEL_URL") else { return };
+    if !dev_mode {
+        problems.push(wrong("DEMO_MODEL_URL", "the demo model is for DEV_MODE=true only"));
+        return;
+    }
+    match base_url_checked(&url) {
+        Ok(base_url) => {
+            let api = ModelApi::AnthropicMessages;
+            providers.push(Provider { name: DEMO, api, base_url, key: None });
+        }
+        Err(why) => problems.push(wrong("DEMO_MODEL_URL", &why)),
+    }
+}
+
+/// `MODEL`, or the default model of the first provider that has a key.
+fn model(wanted: Option<&str>, providers: &[Provider]) -> Result<ModelChoice, Problem> {
+    let (name, model) = match wanted {
+        Some(wanted) => wanted.split_once('/').ok_or_else(|| {
+            wrong("MODEL", &format!("{wanted:?} is not of the form provider/model"))
+        })?,
+        None => default_model(providers)?,
+    };
+    let Some(provider) = providers.iter().find(|provider| provider.name == name) else {
+        return Err(provider_missing(name));
+    };
+    if model.is_empty() {
+        return Err(wrong("MODEL", "there is no model after the slash"));
+    }
+    Ok(ModelChoice {
+        provider: provider.name.to_owned(),
+        api: provider.api,
+        model: model.to_owned(),
+        max_output_tokens: MAX_OUTPUT_TOKENS,
+        context_tokens: CONTEXT_TOKENS,
+    })
+}
+
+fn default_model(providers: &[Provider]) -> Result<(&'static str, &'static str), Problem> {
+    let with_key =
+        PROVIDERS.iter().find(|table| providers.iter().any(|provider| provider.name == table.name));
+    match with_key {
+        Some(table) => Ok((table.name, table.model_default)),
+        None if providers.iter().any(|provider| provider.name == DEMO) => Ok((DEMO, "demo")),
+        None => Err(Problem::new(
+            ProblemCode::Misconfigured,
+            "No model provider has a key, so the agent cannot think.",
+        )
+        .remedy("Set the secret ANTHROPIC_API_KEY or OPENAI_API_KEY.")),
+    }
+}
+
+fn provider_missing(name: &str) -> Problem {
+    match PROVIDERS.iter().find(|table| table.name == name) {
+        Some(table) => Problem::new(
+            ProblemCode::Misconfigured,
+            format!("MODEL names the provider {name}, which has no key."),
+        )
+        .remedy(format!("Set the secret {}, or choose another MODEL.", table.key)),
+        None => {
+            let known: Vec<&str> = PROVIDERS.iter().map(|table| table.name).collect();
+            Problem::new(
+                ProblemCode::Misconfigured,
+                format!("MODEL names the provider {name:?}, which does not exist."),
+            )
+            .remedy(format!("Use one of: {}.", known.join(", ")))
+        }
+    }
+}
+
+/// `SANDBOX_SLEEP_AFTER`: `never`, or a number with `s`, `m` or `h`.
+fn sleep_after(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Option<u64> {
+    let name = "SANDBOX_SLEEP_AFTER";
+    let Some(text) = get(name) else { return Some(SLEEP_AFTER_MS_DEFAULT) };
+    if text == "never" {
+        return None;
+    }
+    match duration_ms(&text) {
+        Some(ms) if ms >= SLEEP_AFTER_MS_MIN => Some(ms),
+        Some(_) => {
+            problems.push(wrong(name, &format!("{text} is below {SLEEP_AFTER_MS_MIN} ms")));
+            Some(SLEEP_AFTER_MS_DEFAULT)
+        }
+        None => {
+            problems.push(wrong(name, &format!("{text:?} is not like 30s, 10m, 2h or never")));
+            Some(SLEEP_AFTER_MS_DEFAULT)
+        }
+    }
+}
+
+fn duration_ms(text: &str) -> Option<u64> {
+    let unit_ms = match text.chars().last()? {
+        's' => 1000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        _ => return None,
+    };
+    let number: u64 = text.get(..text.len() - 1)?.parse().ok()?;
+    number.checked_mul(unit_ms)
+}
