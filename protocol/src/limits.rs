@@ -25,6 +25,10 @@ pub const PAGE_RECORDS_MAX: usize = 500;
 /// Most bytes of record JSON in one page (the first record is always included).
 pub const PAGE_BYTES_MAX: usize = 2 * ITEM_BYTES_MAX;
 
+/// Most turns that run at once, each of another session: what a small container can think about at
+/// a time. More wait in the object.
+pub const RUNNING_TURNS_MAX: usize = 8;
+
 /// Largest text frame of the chat socket from a browser, in bytes: a message of the largest size,
 /// escaped at worst as `\uXXXX` for each byte, and its envelope.
 pub const CHAT_FRAME_BYTES_MAX: usize = 6 * MESSAGE_TEXT_BYTES_MAX + 1024;

@@ -41,6 +41,19 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// An error with all its causes, as one line for a log. Never for a person: causes may hold paths
+/// and addresses.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
 /// The kinds of failure that cross a wire. Each has one HTTP status, see [`ProblemCode::status`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

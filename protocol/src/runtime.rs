@@ -30,6 +30,11 @@ pub const ENV_EPOCH: &str = "EPOCH";
 /// Environment variable: the folder the agent works in.
 pub const ENV_WORKSPACE: &str = "WORKSPACE_DIR";
 
+/// Environment variable: longest silence before a model's first byte, in milliseconds.
+pub const ENV_MODEL_FIRST_BYTE_MS: &str = "MODEL_FIRST_BYTE_TIMEOUT_MS";
+/// Environment variable: longest silence in the middle of a model's answer, in milliseconds.
+pub const ENV_MODEL_IDLE_MS: &str = "MODEL_IDLE_TIMEOUT_MS";
+
 /// One route of the runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuntimeRoute {

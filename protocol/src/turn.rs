@@ -21,8 +21,8 @@ pub struct TurnRequest {
     pub session: SessionId,
     /// The log's head when the object asked.
     pub head: Sequence,
-    /// The last records of the log up to `head`: at least what this turn began with. A runtime
-    /// that holds the log up to just before them need not read it.
+    /// The last records of the log, up to and with `head`: what this turn began with, or none when
+    /// they are many. A runtime that holds the log up to just before them need not read it.
     pub records: Vec<Record>,
     /// What to think with.
     pub model: ModelChoice,

@@ -1,0 +1,59 @@
+//! Every wire and stored type has a golden file that must go on reading, and writing it again gives
+//! the same JSON. A file, once here, is never edited: it is what older parts and books hold.
+
+#![cfg(test)]
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+
+use protocol::chat::{ClientFrame, ServerFrame};
+use protocol::edge::{Append, Head, Page};
+use protocol::runtime::Health;
+use protocol::turn::{TurnEvent, TurnRequest};
+use protocol::{Problem, Record};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Reads each line of a golden file as `T` and compares what is written back.
+fn check<T: DeserializeOwned + Serialize + Debug>(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(!text.trim().is_empty(), "{name} is empty");
+    for line in text.lines() {
+        let value: T = serde_json::from_str(line).unwrap_or_else(|e| panic!("{name}: {e}: {line}"));
+        let again = serde_json::to_value(&value).unwrap();
+        assert_eq!(again, serde_json::from_str::<Value>(line).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn every_golden_line_reads_and_writes_back() {
+    check::<Record>("record.jsonl");
+    check::<TurnRequest>("turn_request.jsonl");
+    check::<TurnEvent>("turn_event.jsonl");
+    check::<Append>("append.jsonl");
+    check::<Head>("head.jsonl");
+    check::<Page>("page.jsonl");
+    check::<Health>("health.jsonl");
+    check::<Problem>("problem.jsonl");
+    check::<ClientFrame>("client_frame.jsonl");
+    check::<ServerFrame>("server_frame.jsonl");
+}
+
+#[test]
+fn every_golden_file_is_checked() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let here = include_str!("golden.rs");
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(here.contains(&format!("\"{name}\"")), "{name} is checked by no test");
+    }
+}
+
+#[test]
+fn fields_that_a_later_version_may_add_are_ignored() {
+    let health = r#"{"protocol":1,"version":"0.1.0","epoch":3,"uptime_ms":9,"later":true}"#;
+    assert!(serde_json::from_str::<Health>(health).is_ok());
+}
