@@ -1,0 +1,114 @@
+//! The private folders that stand for containers' disks.
+//!
+//! *Invariant:* after `fresh` the folder is empty, whatever was there before; only folders below
+//! the root whose names are container names or begin with [`DISCARDED`] are ever deleted.
+//!
+//! Old folders are renamed away, which takes microseconds, and deleted by a thread of their own:
+//! a large tree must not hold up the one thread that carries every model token.
+
+use std::fs::{DirBuilder, create_dir_all, read_dir, remove_dir_all, rename};
+use std::io::{Error, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::containers::Name;
+use crate::terminal::report;
+
+/// Container names begin with a letter or digit, so this can be none.
+const DISCARDED: &str = ".discarded-";
+
+/// The root folder of all disks.
+#[derive(Debug)]
+pub struct Disks {
+    root: PathBuf,
+    discarded: AtomicU64,
+}
+
+/// Which step on a disk failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The root cannot be made or read.
+    #[error("cannot use {root:?} for the containers' folders; give another with --work-dir")]
+    Root {
+        /// The root folder.
+        root: PathBuf,
+        /// Why.
+        #[source]
+        source: Error,
+    },
+    /// A container's folder cannot be made.
+    #[error("cannot make the container's folder {folder:?}")]
+    Make {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: Error,
+    },
+    /// A container's old folder cannot be moved away.
+    #[error("cannot move the old folder {folder:?} away")]
+    Discard {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: Error,
+    },
+}
+
+impl Disks {
+    /// Makes the root and deletes what an earlier engine had discarded but not yet deleted.
+    pub fn open(root: &Path) -> Result<Self, DiskError> {
+        let failed = |source| DiskError::Root { root: root.to_owned(), source };
+        create_dir_all(root).map_err(failed)?;
+        // Absolute, since it becomes the working directory and HOME of other processes.
+        let root = root.canonicalize().map_err(failed)?;
+        for entry in read_dir(&root).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().to_string_lossy().starts_with(DISCARDED) {
+                delete(entry.path());
+            }
+        }
+        Ok(Self { root, discarded: AtomicU64::new(0) })
+    }
+
+    /// The folder of a container.
+    pub fn folder(&self, name: &Name) -> PathBuf {
+        self.root.join(name.as_str())
+    }
+
+    /// Makes the container's folder, empty.
+    pub fn fresh(&self, name: &Name) -> Result<(), DiskError> {
+        self.discard(name)?;
+        let folder = self.folder(name);
+        let made = DirBuilder::new().mode(0o700).create(&folder);
+        made.map_err(|source| DiskError::Make { folder, source })
+    }
+
+    /// Takes the container's folder away, if there is one.
+    pub fn discard(&self, name: &Name) -> Result<(), DiskError> {
+        let folder = self.folder(name);
+        let number = self.discarded.fetch_add(1, Ordering::Relaxed);
+        let aside = format!("{DISCARDED}{}-{number}", std::process::id());
+        let aside = self.root.join(aside);
+        match rename(&folder, &aside) {
+            Ok(()) => {
+                delete(aside);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(DiskError::Discard { folder, source }),
+        }
+    }
+}
+
+fn delete(folder: PathBuf) {
+    let work = move || {
+        if let Err(error) = remove_dir_all(&folder) {
+            report(&format!("cannot delete {}: {error}", folder.display()));
+        }
+    };
+    // Finished before the engine exits: dropping the runtime waits for started work.
+    drop(tokio::task::spawn_blocking(work));
+}

@@ -1,0 +1,99 @@
+//! The stand-in for the sidecar container that workerd puts beside every app: a loopback server
+//! for workerd ([`control`]: ingress, and where egress goes) and a loopback forward proxy for the
+//! app ([`proxy`]).
+//!
+//! *Invariant:* nothing of a stopped sidecar goes on: its token ends every listener, connection
+//! and tunnel that it started.
+
+pub mod address;
+pub mod connection;
+pub mod control;
+pub mod egress;
+pub mod ingress;
+pub mod proxy;
+pub mod tunnel;
+
+use std::io::Error;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::limits::{INGRESS_CONNECTIONS_MAX, PROXY_CONNECTIONS_MAX};
+use crate::sidecar::egress::Egress;
+use crate::sidecar::ingress::Ingress;
+
+/// A running sidecar.
+#[derive(Debug)]
+pub struct Sidecar {
+    control_port: u16,
+    proxy_port: u16,
+    ingress: Arc<Ingress>,
+    egress: Arc<Egress>,
+    /// Ends everything of this sidecar when dropped.
+    #[expect(dead_code, reason = "held for its drop")]
+    stop: DropGuard,
+}
+
+/// Why a sidecar did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on a loopback port for the sidecar")]
+pub struct SidecarError(#[from] Error);
+
+impl Sidecar {
+    /// Starts both servers; they run until this value is dropped.
+    pub fn start() -> Result<Arc<Self>, SidecarError> {
+        let token = CancellationToken::new();
+        let (control_listener, control_port) = listen()?;
+        let (proxy_listener, proxy_port) = listen()?;
+        let ingress = Arc::new(Ingress::default());
+        let egress = Arc::new(Egress::default());
+
+        let control = control::Control::new(ingress.clone(), egress.clone(), token.clone());
+        let limit = INGRESS_CONNECTIONS_MAX;
+        let server = connection::accept(control_listener, limit, token.clone(), Arc::new(control));
+        tokio::spawn(token.clone().run_until_cancelled_owned(server));
+
+        let proxy = proxy::Proxy::new(egress.clone(), token.clone());
+        let limit = PROXY_CONNECTIONS_MAX;
+        let server = connection::accept(proxy_listener, limit, token.clone(), Arc::new(proxy));
+        tokio::spawn(token.clone().run_until_cancelled_owned(server));
+
+        let stop = token.drop_guard();
+        Ok(Arc::new(Self { control_port, proxy_port, ingress, egress, stop }))
+    }
+
+    /// The port workerd talks to.
+    pub const fn control_port(&self) -> u16 {
+        self.control_port
+    }
+
+    /// The port of the app's forward proxy.
+    pub const fn proxy_port(&self) -> u16 {
+        self.proxy_port
+    }
+
+    /// Whether the workerd that set up this sidecar is known to be gone.
+    pub async fn is_deserted(&self) -> bool {
+        let Some(port) = self.egress.port() else { return false };
+        let dialled = ingress::dial(port).await;
+        dialled.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    }
+
+    /// Lets ingress through to the app.
+    pub fn attach(&self, app_port: u16) {
+        self.ingress.attach(app_port);
+    }
+
+    /// Stops ingress to the app, unless another run has taken its place.
+    pub fn detach(&self, app_port: u16) {
+        self.ingress.detach(app_port);
+    }
+}
+
+fn listen() -> Result<(tokio::net::TcpListener, u16), Error> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    let port = listener.local_addr()?.port();
+    Ok((tokio::net::TcpListener::from_std(listener)?, port))
+}
