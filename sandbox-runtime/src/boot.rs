@@ -1,0 +1,116 @@
+//! From settings to a served port, and from a wish to end to the end.
+//!
+//! Invariants: the port is bound before anything else is done, so a request that comes early waits
+//! instead of failing; after a wish to end the process is gone within the drain timeouts.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::context::Prompt;
+use crate::edge::{Edge, EdgeError, Http};
+use crate::limits::{DRAIN_CONNECTIONS_TIMEOUT, DRAIN_TURNS_TIMEOUT};
+use crate::server::Server;
+use crate::settings::Settings;
+use crate::shutdown::{ExitReason, Shutdown, Signals};
+use crate::tools::Gateway;
+use crate::turn::Agent;
+use crate::turn::registry::Registry;
+use crate::workspace::Workspace;
+
+/// Why the runtime did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The port is taken or not allowed.
+    #[error("port {port} could not be bound; set PORT to a free one")]
+    Bind {
+        /// The port.
+        port: u16,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The workspace cannot be used.
+    #[error("the workspace {} cannot be used; set WORKSPACE_DIR to a folder that can", .folder.display())]
+    Workspace {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A tool's file is broken.
+    #[error("a tool's description is no valid JSON")]
+    Tools(#[source] serde_json::Error),
+    /// No client.
+    #[error("the client of the edge could not be made")]
+    Edge(#[source] EdgeError),
+    /// No signals.
+    #[error("signals cannot be received")]
+    Signals(#[source] io::Error),
+}
+
+/// A runtime that has its port and is ready to serve.
+#[derive(Debug)]
+pub struct Runtime {
+    address: SocketAddr,
+    listener: TcpListener,
+    server: Arc<Server>,
+    registry: Arc<Registry>,
+    shutdown: Shutdown,
+    signals: Signals,
+}
+
+impl Runtime {
+    /// Binds the port, then prepares the rest. `began` is when the process began.
+    pub async fn start(settings: Settings, began: Instant) -> Result<Self, BootError> {
+        let port = settings.port;
+        let bind = |source| BootError::Bind { port, source };
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let signals = Signals::listen().map_err(BootError::Signals)?;
+        let folder = &settings.workspace;
+        let workspace = Workspace::open(folder)
+            .map_err(|source| BootError::Workspace { folder: folder.clone(), source })?;
+        let tools = Gateway::new(workspace.clone()).map_err(BootError::Tools)?;
+        let prompt = Prompt::new(&workspace, tools.specs());
+        let edge = Edge::new(Http::new(settings.edge_url).map_err(BootError::Edge)?);
+        let shutdown = Shutdown::new();
+        let agent = Agent::new(edge, tools, prompt, settings.model);
+        let registry = Registry::new(agent, shutdown.clone());
+        let server = Server::new(Arc::clone(&registry), shutdown.clone(), settings.epoch, began);
+        tracing::info!(%address, agent = %settings.agent, epoch = %settings.epoch, "listening");
+        Ok(Self { address, listener, server, registry, shutdown, signals })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until somebody wants the process to end.
+    pub async fn run(mut self) -> ExitReason {
+        let connections = tokio::spawn(Arc::clone(&self.server).serve(self.listener));
+        let reason = tokio::select! {
+            reason = self.shutdown.requested() => reason,
+            () = self.signals.received() => ExitReason::Drained,
+        };
+        tracing::info!(?reason, "ending");
+        self.registry.drain();
+        if timeout(DRAIN_TURNS_TIMEOUT, self.registry.idle()).await.is_err() {
+            tracing::warn!("turns still run and are abandoned; the log knows how far they came");
+        }
+        self.server.close();
+        match timeout(DRAIN_CONNECTIONS_TIMEOUT, connections).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the server broke down"),
+            Err(_elapsed) => tracing::debug!("connections are still open and are dropped"),
+        }
+        reason
+    }
+}

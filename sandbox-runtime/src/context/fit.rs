@@ -1,0 +1,64 @@
+//! What is left out when the history is larger than the room for it.
+//!
+//! Invariants: the newest turn is never left out; what is left out is the oldest; the cut moves in
+//! steps, so that between two steps the beginning of the request stays the same and the provider's
+//! cache holds.
+
+use crate::limits::CONTEXT_DROP_DIVISOR;
+
+/// How many of the oldest turns are left out, given all sizes, oldest first.
+pub(super) fn turns_to_drop(sizes: &[usize], room: usize) -> usize {
+    let target = bytes_to_drop(sizes.iter().sum(), room);
+    let mut dropped_bytes = 0;
+    let droppable = sizes.len().saturating_sub(1);
+    sizes
+        .iter()
+        .take(droppable)
+        .take_while(|size| {
+            let needed = dropped_bytes < target;
+            dropped_bytes += **size;
+            needed
+        })
+        .count()
+}
+
+/// How many bytes must go so that `total` fits, rounded up to a whole step.
+pub(super) fn bytes_to_drop(total: usize, room: usize) -> usize {
+    let excess = total.saturating_sub(room);
+    let step = (room / CONTEXT_DROP_DIVISOR).max(1);
+    excess.div_ceil(step).saturating_mul(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nothing_is_dropped_while_all_fits() {
+        assert_eq!(turns_to_drop(&[10, 20, 30], 60), 0);
+        assert_eq!(turns_to_drop(&[], 0), 0);
+    }
+
+    #[test]
+    fn the_cut_stays_while_the_history_grows_within_a_step() {
+        let cut = |turns: usize| turns_to_drop(&vec![10; turns], 100);
+        assert_eq!([cut(10), cut(11), cut(12), cut(13), cut(14)], [0, 3, 3, 5, 5]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_fits_or_is_the_newest_turn(
+            sizes in proptest::collection::vec(0_usize..5_000, 1..40),
+            room in 0_usize..20_000,
+        ) {
+            let dropped = turns_to_drop(&sizes, room);
+            prop_assert!(dropped < sizes.len());
+            let left: usize = sizes[dropped..].iter().sum();
+            prop_assert!(left <= room || dropped == sizes.len() - 1);
+            if sizes.iter().sum::<usize>() <= room {
+                prop_assert_eq!(dropped, 0);
+            }
+        }
+    }
+}

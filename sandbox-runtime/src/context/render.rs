@@ -1,0 +1,164 @@
+//! Records as a model's messages.
+//!
+//! Invariants: every tool call has its result in the messages behind it; reasoning is replayed only
+//! to the model that it came from; a turn that failed or was stopped leaves messages that every
+//! API accepts.
+
+use std::collections::HashSet;
+
+use dialects::{AssistantBlock, Message, ToolResult, UserBlock};
+use protocol::CallId;
+use protocol::session::{
+    AssistantMessage, Block, Item, Outcome, ToolArguments, ToolFinished, ToolStatus,
+};
+use protocol::turn::ModelChoice;
+
+use super::fit;
+use crate::turn::answer::signature;
+use crate::turn::history::Entry;
+
+const NOTE_DROPPED: &str = include_str!("../../prompts/notes/earlier_dropped.md");
+const NOTE_STOPPED: &str = include_str!("../../prompts/notes/stopped_by_user.md");
+const NOTE_FAILED: &str = include_str!("../../prompts/notes/turn_failed.md");
+const NOTE_NOT_RUN: &str = include_str!("../../prompts/notes/call_not_run.md");
+const NOTE_ELIDED: &str = include_str!("../../prompts/notes/output_elided.md");
+
+/// The messages of these turns, the last of which is running.
+pub(super) fn messages(
+    turns: &[&[&Entry]],
+    is_incomplete: bool,
+    choice: &ModelChoice,
+    room_bytes: usize,
+) -> Vec<Message> {
+    let signature = signature(choice);
+    let mut messages = Vec::new();
+    if is_incomplete {
+        messages.push(user(NOTE_DROPPED.trim()));
+    }
+    for turn in turns {
+        let elided = elided_calls(turn, room_bytes);
+        let mut renderer =
+            Renderer { messages: &mut messages, signature: &signature, elided: &elided };
+        renderer.turn(turn);
+    }
+    messages
+}
+
+/// The calls whose outputs are left out, oldest first, so that one turn by itself fits.
+fn elided_calls<'a>(turn: &[&'a Entry], room_bytes: usize) -> HashSet<&'a CallId> {
+    let total = turn.iter().map(|entry| entry.bytes()).sum();
+    let target = fit::bytes_to_drop(total, room_bytes);
+    let mut dropped = 0;
+    turn.iter()
+        .filter_map(|entry| match &entry.item {
+            Item::ToolFinished(finished) if finished.output.len() > NOTE_ELIDED.len() => {
+                Some(finished)
+            }
+            _ => None,
+        })
+        .take_while(|finished| {
+            let needed = dropped < target;
+            dropped += finished.output.len();
+            needed
+        })
+        .map(|finished| &finished.call)
+        .collect()
+}
+
+struct Renderer<'a> {
+    messages: &'a mut Vec<Message>,
+    signature: &'a str,
+    elided: &'a HashSet<&'a CallId>,
+}
+
+impl Renderer<'_> {
+    fn turn(&mut self, turn: &[&Entry]) {
+        let mut open: Vec<CallId> = Vec::new();
+        for entry in turn {
+            match &entry.item {
+                Item::User(message) => {
+                    self.close(&mut open);
+                    self.messages.push(user(&message.text));
+                }
+                Item::Assistant(message) => {
+                    self.close(&mut open);
+                    self.assistant(message, &mut open);
+                }
+                Item::ToolStarted { .. } => {}
+                Item::ToolFinished(finished) => {
+                    open.retain(|call| *call != finished.call);
+                    self.result(finished);
+                }
+                Item::TurnEnded { outcome } => {
+                    self.close(&mut open);
+                    self.ended(outcome);
+                }
+            }
+        }
+    }
+
+    fn assistant(&mut self, message: &AssistantMessage, open: &mut Vec<CallId>) {
+        let is_own = message.model == self.signature;
+        let blocks = message.blocks.iter().filter_map(|block| assistant_block(block, is_own));
+        self.messages.push(Message::Assistant(blocks.collect()));
+        open.extend(message.blocks.iter().filter_map(|block| match block {
+            Block::ToolCall { call, .. } => Some(call.clone()),
+            _ => None,
+        }));
+    }
+
+    fn result(&mut self, finished: &ToolFinished) {
+        let elided = self.elided.contains(&finished.call);
+        let content = if elided { NOTE_ELIDED.trim() } else { finished.output.as_str() };
+        self.push_result(&finished.call, content, finished.status != ToolStatus::Ok);
+    }
+
+    /// Gives each call that has no result one that says so.
+    fn close(&mut self, open: &mut Vec<CallId>) {
+        for call in open.drain(..) {
+            self.push_result(&call, NOTE_NOT_RUN.trim(), true);
+        }
+    }
+
+    fn push_result(&mut self, call: &CallId, content: &str, is_error: bool) {
+        let result =
+            ToolResult { call_id: call.to_string(), content: content.to_owned(), is_error };
+        if let Some(Message::ToolResults(results)) = self.messages.last_mut() {
+            results.push(result);
+        } else {
+            self.messages.push(Message::ToolResults(vec![result]));
+        }
+    }
+
+    /// Says how an unfinished turn came to its end, so that the model does not wonder about it.
+    fn ended(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Completed => {}
+            Outcome::Cancelled => self.messages.push(user(NOTE_STOPPED.trim())),
+            Outcome::Failed { .. } => self.messages.push(user(NOTE_FAILED.trim())),
+        }
+    }
+}
+
+fn user(text: &str) -> Message {
+    Message::User(vec![UserBlock::Text { text: text.to_owned() }])
+}
+
+fn assistant_block(block: &Block, is_own: bool) -> Option<AssistantBlock> {
+    Some(match block {
+        Block::Text { text } => AssistantBlock::Text { text: text.clone() },
+        Block::Thinking { .. } | Block::RedactedThinking { .. } if !is_own => return None,
+        Block::Thinking { text, signature } => {
+            AssistantBlock::Thinking { text: text.clone(), signature: signature.clone() }
+        }
+        Block::RedactedThinking { data } => AssistantBlock::RedactedThinking { data: data.clone() },
+        Block::ToolCall { call, name, arguments } => AssistantBlock::ToolCall {
+            id: call.to_string(),
+            name: name.clone(),
+            arguments: match arguments {
+                ToolArguments::Object(map) => dialects::ToolArguments::Object(map.clone()),
+                ToolArguments::Malformed(text) => dialects::ToolArguments::Malformed(text.clone()),
+            },
+        },
+    })
+}

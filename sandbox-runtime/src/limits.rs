@@ -1,0 +1,144 @@
+//! Every bound of the runtime: queues, bodies, loops, timeouts and retries, each with its reason.
+//!
+//! Invariant: no other file of this package holds a number that bounds something.
+
+use std::time::Duration;
+
+use protocol::Sequence;
+use protocol::limits::{ITEM_BYTES_MAX, PAGE_BYTES_MAX};
+
+// The server.
+
+/// Most connections that are served at once: the object needs one per running turn and a few for
+/// health and cancel; the rest is room for connections that are being closed.
+pub const CONNECTIONS_MAX: usize = 64;
+/// Longest wait for a request's head, and so the longest that an idle connection is kept. Longer
+/// than callers keep theirs, so that it is they who close and no request meets a closing door.
+pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_mins(2);
+/// Longest wait for a request's body. The caller is the platform on the same machine.
+pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest body of `POST /turns`: the records it may carry are one page of the log, twice over
+/// for their envelope and for the object's freedom to send more than the least.
+pub const TURN_BODY_BYTES_MAX: usize = 2 * PAGE_BYTES_MAX;
+/// Bytes of a larger body that are read and thrown away before the connection is closed on it.
+pub const TURN_BODY_DISCARD_BYTES_MAX: usize = 4 * TURN_BODY_BYTES_MAX;
+/// Wait before accepting again after an accept failed (the usual cause is too many open files).
+pub const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Highest number of a log's record that is believed: what JSON readers everywhere keep exact.
+pub const SEQUENCE_MAX: Sequence = 1 << 53;
+
+// Turns.
+
+/// Most turns that run at once. A turn holds one history and one model request in memory, up to
+/// about 3 × [`HISTORY_BYTES_MAX`]; a small container has 256 MiB.
+pub use protocol::limits::RUNNING_TURNS_MAX;
+/// Finished turns that can still be attached to. The object attaches again within seconds; a turn
+/// that is no longer here is in the log.
+pub const FINISHED_TURNS_MAX: usize = 8;
+/// Bytes of event lines kept per turn. A 64,000-token answer is about 250 KB of text, four times
+/// that as lines; beyond it the oldest deltas go, which the log's record supersedes anyway.
+pub const EVENT_BUFFER_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of event lines put into one frame of the response.
+pub const EVENT_FRAME_BYTES_MAX: usize = 32 * 1024;
+/// Times that one turn may ask the model. Long coding tasks take 20 to 40.
+pub const MODEL_CALLS_MAX: u32 = 60;
+/// Tool calls that one turn may make: five for each time it asks.
+pub const TOOL_CALLS_MAX: u32 = 5 * MODEL_CALLS_MAX;
+/// Longest time one turn may take. Beyond an hour something is wrong, and nobody waits.
+pub const TURN_WALL_MAX: Duration = Duration::from_hours(1);
+/// Most numbers tried to make a call's name unique within its turn: more than it can have calls, the
+/// open ones of its last answer included.
+pub const CALL_NAME_SUFFIX_MAX: u32 = 2 * TOOL_CALLS_MAX + 1;
+
+// History.
+
+/// Bytes of log records that one turn holds: a million tokens at four bytes each, the largest
+/// context that models offer.
+pub const HISTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Log records read at a cold start. More than one turn can make, see the assertion below.
+pub const HISTORY_RECORDS_MAX: u64 = 2_000;
+/// Sessions whose records are kept between turns.
+pub const CACHED_SESSIONS_MAX: usize = 8;
+/// Bytes of records kept between turns, all sessions together: one full history and some small.
+pub const CACHE_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Bytes that one token is taken to have when sizes are estimated. English prose has about four,
+/// code and other languages fewer: [`CONTEXT_MARGIN_DIVISOR`] makes up for that.
+pub const BYTES_PER_TOKEN: usize = 4;
+/// This part of the context (one eighth) stays free, because the estimate is rough.
+pub const CONTEXT_MARGIN_DIVISOR: usize = 8;
+/// When turns must be dropped, they are dropped in steps of this part of the room (a quarter), so
+/// that the beginning of the request, which providers cache, does not change at every turn.
+pub const CONTEXT_DROP_DIVISOR: usize = 4;
+
+// The edge.
+
+/// Longest wait for a connection to the edge, which is on the same machine.
+pub const EDGE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest session read or append, from request to the answer's last byte.
+pub const SESSION_CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Idle connections kept to the edge: one per running turn.
+pub const EDGE_IDLE_CONNECTIONS_MAX: usize = RUNNING_TURNS_MAX;
+/// How long an idle connection to the edge is used again: less than the five seconds after which
+/// many servers close theirs, so that no question is lost to a closing door.
+pub const EDGE_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Largest answer of a session call: a page and its envelope.
+pub const SESSION_ANSWER_BYTES_MAX: usize = 2 * PAGE_BYTES_MAX;
+/// Times that a session call is tried. With the delays below that is about ten seconds, longer
+/// than an object takes to come back after a deploy.
+pub const SESSION_ATTEMPTS_MAX: u32 = 9;
+/// First delay between two tries; doubled each time.
+pub const SESSION_RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
+/// Longest delay between two tries.
+pub const SESSION_RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
+/// Longest wait for the first byte of a model's answer. Large inputs take providers a minute.
+pub const MODEL_FIRST_BYTE_TIMEOUT: Duration = Duration::from_mins(2);
+/// Longest silence inside a model's answer. Providers send a sign of life every 15 to 30 s.
+pub const MODEL_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Largest error answer of a provider that is read.
+pub const MODEL_ERROR_BYTES_MAX: usize = 16 * 1024;
+/// Wait for the end of the body after a model's last event, so that the connection can be reused.
+pub const MODEL_TAIL_TIMEOUT: Duration = Duration::from_millis(500);
+/// Most of a provider's own words that the log repeats.
+pub const PROVIDER_WORDS_BYTES_MAX: usize = 300;
+
+// Tools.
+
+/// Most bytes of one tool's output that the model sees: about 7,500 tokens, so that ten of them
+/// fit any model. Half of it is the beginning and half the end.
+pub const TOOL_OUTPUT_BYTES_MAX: usize = 30_000;
+/// How long a command runs when the model names no time.
+pub const COMMAND_TIMEOUT_SECONDS: u64 = 120;
+/// How long a command may run at most; the tool's schema says the same.
+pub const COMMAND_TIMEOUT_SECONDS_MAX: u64 = 600;
+/// After a command's shell has exited: how long its pipe is read on when something that it left
+/// running still holds it.
+pub const COMMAND_PIPE_LINGER: Duration = Duration::from_millis(200);
+/// Bytes read from a command's pipe at once: the size of a Linux pipe buffer.
+pub const COMMAND_READ_BYTES: usize = 64 * 1024;
+/// Lines that `read` gives when the model names no number.
+pub const READ_LINES: u64 = 1_000;
+/// Largest file that `read` and `edit` open. Larger ones are for `bash`.
+pub const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Longest line that `read` shows whole.
+pub const READ_LINE_BYTES_MAX: usize = 2_000;
+/// Threads for file access. Two turns seldom touch files at the same instant; each thread costs
+/// memory.
+pub const BLOCKING_THREADS_MAX: usize = 4;
+/// How long an idle thread is kept.
+pub const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(2);
+
+// Shutdown.
+
+/// Longest wait for cut turns to stop. They stop at their next await; a file being written is the
+/// only thing that takes time.
+pub const DRAIN_TURNS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for responses to be flushed after that.
+pub const DRAIN_CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
+
+const _: () = assert!(HISTORY_BYTES_MAX <= CACHE_BYTES_MAX);
+const _: () = assert!(HISTORY_BYTES_MAX >= 2 * ITEM_BYTES_MAX);
+// What one turn can add to the log at most: answers, two records per call, messages and the end.
+const _: () = assert!(MODEL_CALLS_MAX + 2 * TOOL_CALLS_MAX + 100 < 2_000);
+const _: () = assert!(TOOL_CALLS_MAX as usize >= dialects::limits::TOOL_CALLS_MAX);
+const _: () = assert!(TOOL_OUTPUT_BYTES_MAX * 6 < ITEM_BYTES_MAX);

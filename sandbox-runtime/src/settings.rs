@@ -1,0 +1,130 @@
+//! Settings, parsed once from the environment.
+//!
+//! Invariants: nothing else in this package reads the environment for itself, and all problems are
+//! reported at once. There is no secret among them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use protocol::edge::EDGE_HOST;
+use protocol::runtime::{
+    ENV_AGENT, ENV_EDGE_URL, ENV_EPOCH, ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_PORT,
+    ENV_WORKSPACE, RUNTIME_PORT,
+};
+use protocol::{AgentId, Epoch};
+use reqwest::Url;
+use tracing::level_filters::LevelFilter;
+
+use crate::limits::{MODEL_FIRST_BYTE_TIMEOUT, MODEL_IDLE_TIMEOUT};
+
+/// Environment variable: how much is logged.
+pub const ENV_LOG: &str = "LOG";
+
+/// The folder the agent works in when nothing else is said.
+const WORKSPACE_DEFAULT: &str = "/workspace";
+
+/// What the runtime is told when it starts.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The port to bind on all addresses; 0 takes a free one.
+    pub port: u16,
+    /// Where the edge services are.
+    pub edge_url: Url,
+    /// Which agent this is.
+    pub agent: AgentId,
+    /// Which life of the container this is.
+    pub epoch: Epoch,
+    /// The folder the agent works in.
+    pub workspace: PathBuf,
+    /// How much is logged.
+    pub log: LevelFilter,
+    /// How long a model may be silent.
+    pub model: ModelTimeouts,
+}
+
+/// How long a model may be silent.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelTimeouts {
+    /// Before the first byte of its answer.
+    pub first_byte: Duration,
+    /// Between two pieces of its answer.
+    pub idle: Duration,
+}
+
+/// All that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SettingsError {
+    problems: Vec<String>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings are wrong:")?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl Settings {
+    /// Settings from what `get` says of each variable. An empty value counts as absent.
+    pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let mut reader = Reader { get, problems: Vec::new() };
+        let port = reader.value(ENV_PORT, &RUNTIME_PORT.to_string());
+        let edge_url = reader.edge_url();
+        let agent = reader.value(ENV_AGENT, "main");
+        let epoch = reader.value(ENV_EPOCH, "0");
+        let workspace = reader.value(ENV_WORKSPACE, WORKSPACE_DEFAULT);
+        let log = reader.value(ENV_LOG, "info");
+        let first_byte = reader.milliseconds(ENV_MODEL_FIRST_BYTE_MS, MODEL_FIRST_BYTE_TIMEOUT);
+        let idle = reader.milliseconds(ENV_MODEL_IDLE_MS, MODEL_IDLE_TIMEOUT);
+
+        let all = (port, edge_url, agent, epoch, workspace, log, first_byte, idle);
+        let (
+            Some(port),
+            Some(edge_url),
+            Some(agent),
+            Some(epoch),
+            Some(workspace),
+            Some(log),
+            Some(first_byte),
+            Some(idle),
+        ) = all
+        else {
+            return Err(SettingsError { problems: reader.problems });
+        };
+        let model = ModelTimeouts { first_byte, idle };
+        Ok(Self { port, edge_url, agent, epoch, workspace, log, model })
+    }
+}
+
+/// Reads variables and gathers what is wrong with them: `None` stands for a gathered problem.
+struct Reader<G> {
+    get: G,
+    problems: Vec<String>,
+}
+
+impl<G: Fn(&str) -> Option<String>> Reader<G> {
+    fn text(&self, name: &str, default: &str) -> String {
+        (self.get)(name).filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned())
+    }
+
+    fn value<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, default: &str) -> Option<T> {
+        let text = self.text(name, default);
+        text.parse().map_err(|error| self.problems.push(format!("{name}={text:?}: {error}"))).ok()
+    }
+
+    fn milliseconds(&mut self, name: &str, default: Duration) -> Option<Duration> {
+        self.value(name, &default.as_millis().to_string()).map(Duration::from_millis)
+    }
+
+    fn edge_url(&mut self) -> Option<Url> {
+        let url = self.value::<Url>(ENV_EDGE_URL, &format!("http://{EDGE_HOST}"))?;
+        if url.scheme() == "http" && url.has_host() {
+            return Some(url);
+        }
+        let problem = format!("{ENV_EDGE_URL}={:?}: it must be an http:// address", url.as_str());
+        self.problems.push(problem);
+        None
+    }
+}

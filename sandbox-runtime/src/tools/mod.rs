@@ -1,0 +1,173 @@
+//! The tools, behind one gateway: look up, check the arguments, run, truncate.
+//!
+//! Invariants: a tool runs only with arguments that passed its schema; no output is larger than
+//! its bound; a tool's failure is text for the model and never ends the turn.
+
+mod arguments;
+mod bash;
+mod edit;
+mod read;
+#[cfg(test)]
+mod tests;
+pub mod truncate;
+mod write;
+
+use dialects::ToolSpec;
+use protocol::session::{ToolArguments, ToolStatus};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::chain;
+use crate::process::CommandError;
+use crate::workspace::{FileError, Workspace};
+
+/// What the model is told of each tool, in the order in which it is told.
+const SPECS: [(Kind, &str); 4] = [
+    (Kind::Bash, include_str!("../../prompts/tools/bash.json")),
+    (Kind::Read, include_str!("../../prompts/tools/read.json")),
+    (Kind::Write, include_str!("../../prompts/tools/write.json")),
+    (Kind::Edit, include_str!("../../prompts/tools/edit.json")),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Bash,
+    Read,
+    Write,
+    Edit,
+}
+
+/// A tool's file in `prompts/tools/`.
+#[derive(Debug, Deserialize)]
+struct SpecFile {
+    name: String,
+    description: String,
+    input_schema: Value,
+}
+
+/// All tools, over one workspace.
+#[derive(Debug)]
+pub struct Gateway {
+    tools: Vec<(Kind, ToolSpec)>,
+    workspace: Workspace,
+}
+
+/// A call that passed all checks.
+#[derive(Debug)]
+pub struct Prepared(Call);
+
+#[derive(Debug)]
+enum Call {
+    Bash(bash::Arguments),
+    Read(read::Arguments),
+    Write(write::Arguments),
+    Edit(edit::Arguments),
+}
+
+/// Why a call is not run, as the model is told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No such tool.
+    #[error("There is no tool named {name:?}. The tools are: {tools}.")]
+    UnknownTool {
+        /// The name that was called.
+        name: String,
+        /// Those there are.
+        tools: String,
+    },
+    /// The arguments do not fit.
+    #[error("Not run: {0}. Mend the arguments and make the call again.")]
+    Arguments(String),
+}
+
+/// What a call came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolOutcome {
+    /// How it ended.
+    pub status: ToolStatus,
+    /// What the model is told.
+    pub output: String,
+}
+
+/// Why a tool failed, as the model is told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ToolError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{0}")]
+    Unfit(String),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error("the tool itself failed")]
+    Lost(#[source] tokio::task::JoinError),
+}
+
+impl Gateway {
+    /// The tools, working in `workspace`.
+    pub fn new(workspace: Workspace) -> Result<Self, serde_json::Error> {
+        let tool = |(kind, text)| {
+            let SpecFile { name, description, input_schema } = serde_json::from_str(text)?;
+            Ok((kind, ToolSpec { name, description, input_schema }))
+        };
+        let tools = SPECS.into_iter().map(tool).collect::<Result<_, serde_json::Error>>()?;
+        Ok(Self { tools, workspace })
+    }
+
+    /// What the model is told of the tools.
+    pub fn specs(&self) -> Vec<ToolSpec> {
+        self.tools.iter().map(|(_, spec)| spec.clone()).collect()
+    }
+
+    /// Checks a call. Nothing has happened yet.
+    pub fn prepare(&self, name: &str, arguments: &ToolArguments) -> Result<Prepared, Refused> {
+        let Some((kind, spec)) = self.tools.iter().find(|(_, spec)| spec.name == name) else {
+            let names: Vec<&str> = self.tools.iter().map(|(_, spec)| spec.name.as_str()).collect();
+            return Err(Refused::UnknownTool { name: name.to_owned(), tools: names.join(", ") });
+        };
+        let ToolArguments::Object(map) = arguments else {
+            return Err(Refused::Arguments("the arguments are not a JSON object".to_owned()));
+        };
+        arguments::check(&spec.input_schema, map).map_err(Refused::Arguments)?;
+        Ok(Prepared(match kind {
+            Kind::Bash => Call::Bash(typed(map)?),
+            Kind::Read => Call::Read(typed(map)?),
+            Kind::Write => Call::Write(typed(map)?),
+            Kind::Edit => Call::Edit(typed(map)?),
+        }))
+    }
+
+    /// Runs a call. Dropping the future stops a command; a file access that has begun is finished.
+    pub async fn run(&self, Prepared(call): Prepared) -> ToolOutcome {
+        let workspace = self.workspace.clone();
+        let result = match call {
+            Call::Bash(arguments) => bash::run(arguments, &workspace).await,
+            Call::Read(arguments) => blocking(move || read::run(&arguments, &workspace)).await,
+            Call::Write(arguments) => blocking(move || write::run(&arguments, &workspace)).await,
+            Call::Edit(arguments) => blocking(move || edit::run(&arguments, &workspace)).await,
+        };
+        let outcome = result.unwrap_or_else(|error| ToolOutcome::failed(chain(&error)));
+        ToolOutcome { output: truncate::text(&outcome.output), ..outcome }
+    }
+}
+
+impl ToolOutcome {
+    fn ok(output: impl Into<String>) -> Self {
+        Self { status: ToolStatus::Ok, output: output.into() }
+    }
+
+    fn failed(output: impl Into<String>) -> Self {
+        Self { status: ToolStatus::Failed, output: output.into() }
+    }
+}
+
+fn typed<T: DeserializeOwned>(map: &Map<String, Value>) -> Result<T, Refused> {
+    serde_json::from_value(Value::Object(map.clone()))
+        .map_err(|error| Refused::Arguments(error.to_string()))
+}
+
+async fn blocking(
+    work: impl FnOnce() -> Result<ToolOutcome, ToolError> + Send + 'static,
+) -> Result<ToolOutcome, ToolError> {
+    tokio::task::spawn_blocking(work).await.map_err(ToolError::Lost)?
+}

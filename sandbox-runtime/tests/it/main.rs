@@ -1,0 +1,18 @@
+//! The real binary against a fake edge: the session log in memory, scripted models, faults.
+//!
+//! No network but loopback, free ports only, no sleeps: what must be waited for announces itself.
+
+#![cfg(test)]
+
+mod answers;
+mod cancel;
+mod conversation;
+mod failures;
+mod fake_edge;
+mod files;
+mod log;
+mod program;
+mod resume;
+mod server;
+mod tools;
+mod world;
