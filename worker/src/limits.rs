@@ -22,6 +22,17 @@ pub(crate) const HEALTH_PAUSE_MS_MAX: u64 = 300;
 /// How often one turn may lose its container before the user is told that it cannot be finished.
 pub(crate) const TURN_ATTEMPTS_MAX: u32 = 3;
 
+/// How often in a row a turn's event stream may break off while the container still answers, before
+/// the container is given up. Each break is a lost connection; the turn itself went on.
+pub(crate) const REATTACH_MAX: u32 = 8;
+
+/// How often a runtime may say that it is busy before the turn is given up. Its busy state is short:
+/// a former turn of the session that is being put away.
+pub(crate) const BUSY_MAX: u32 = 50;
+
+/// Pause between two such asks.
+pub(crate) const BUSY_PAUSE_MS: u64 = 100;
+
 /// Pause before the container is started again after a failure; doubled with each further one, up
 /// to [`RESTART_PAUSE_MS_MAX`].
 pub(crate) const RESTART_PAUSE_MS_FIRST: u64 = 250;
@@ -57,8 +68,11 @@ pub(crate) const EVENT_LINE_BYTES_MAX: usize = 1024 * 1024;
 /// (the record that follows has all of it).
 pub(crate) const LIVE_TEXT_BYTES_MAX: usize = 512 * 1024;
 
-/// Records of a session that are sent along with a turn at the most; the runtime reads what it
-/// lacks.
+/// Most records of a long log that a page is sent when it opens; it shows the newest.
+pub(crate) const REPLAY_RECORDS_MAX: u64 = 2_000;
+
+/// Records of a turn that are sent along with it at the most. A turn that begins has one or a few;
+/// one that is taken up again after many steps is read by the runtime itself.
 pub(crate) const TURN_RECORDS_MAX: usize = 100;
 
 const _: () = assert!(HEALTH_PAUSE_MS_FIRST <= HEALTH_PAUSE_MS_MAX);

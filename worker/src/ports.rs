@@ -48,10 +48,7 @@ pub(crate) trait Sql {
     fn run(&self, statement: &str, parameters: &[Value]) -> Result<Vec<Row>, SqlError>;
 
     /// Runs `body` so that all of its statements take effect or none.
-    fn transaction(
-        &self,
-        body: &mut dyn FnMut() -> Result<(), SqlError>,
-    ) -> Result<(), SqlError>;
+    fn transaction(&self, body: &mut dyn FnMut() -> Result<(), SqlError>) -> Result<(), SqlError>;
 }
 
 impl From<&str> for Value {
@@ -101,5 +98,5 @@ pub(crate) fn text(row: &Row, column: usize) -> Result<&str, SqlError> {
 
 /// Column `column` as an identifier.
 pub(crate) fn id<T: std::str::FromStr>(row: &Row, column: usize) -> Result<T, SqlError> {
-    text(row, column)?.parse().map_err(|_: T::Err| SqlError::Shape { column, wanted: "an id" })
+    text(row, column)?.parse().ok().ok_or(SqlError::Shape { column, wanted: "an identifier" })
 }

@@ -42,9 +42,19 @@ const TABLE: &[(&str, &str, Route)] = &[
     ("GET", "/api/chat/socket", Route::ChatSocket),
 ];
 
+/// Why a request has no route.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// What the caller is told.
+    pub(crate) problem: Problem,
+    /// The methods that the path does take, for the header that RFC 9110 section 15.5.6 asks for;
+    /// `None` when there is no such path.
+    pub(crate) allow: Option<&'static str>,
+}
+
 impl Route {
     /// The route of a request, or why there is none.
-    pub(crate) fn resolve(method: &str, path: &str) -> Result<Self, Problem> {
+    pub(crate) fn resolve(method: &str, path: &str) -> Result<Self, Refusal> {
         // HEAD asks for what GET would answer, without the body; the platform drops the body.
         let method = if method == "HEAD" { "GET" } else { method };
         let mut allowed = None;
@@ -56,7 +66,7 @@ impl Route {
                 allowed = Some(*table_method);
             }
         }
-        Err(match allowed {
+        let problem = match allowed {
             Some(allowed) => Problem::new(
                 ProblemCode::MethodNotAllowed,
                 format!("{path} does not take this method."),
@@ -64,6 +74,10 @@ impl Route {
             .remedy(format!("Use {allowed}.")),
             None => Problem::new(ProblemCode::NotFound, "There is no such route.")
                 .remedy("The chat is at /."),
+        };
+        Err(Refusal {
+            problem,
+            allow: allowed.map(|method| if method == "GET" { "GET, HEAD" } else { method }),
         })
     }
 
@@ -102,13 +116,16 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_table_is_refused() {
-        for path in ["/x", "//", "/assets/", "/assets/../", "/api/chat/socket/", "", "/session/web"] {
-            let problem = Route::resolve("GET", path).unwrap_err();
-            assert_eq!(problem.code, ProblemCode::NotFound, "{path}");
+        for path in ["/x", "//", "/assets/", "/assets/../", "/api/chat/socket/", "", "/session/web"]
+        {
+            let refusal = Route::resolve("GET", path).unwrap_err();
+            assert_eq!(refusal.problem.code, ProblemCode::NotFound, "{path}");
+            assert_eq!(refusal.allow, None, "{path}");
         }
         for method in ["POST", "DELETE", "PUT", "OPTIONS", "get"] {
-            let problem = Route::resolve(method, "/").unwrap_err();
-            assert_eq!(problem.code, ProblemCode::MethodNotAllowed, "{method}");
+            let refusal = Route::resolve(method, "/").unwrap_err();
+            assert_eq!(refusal.problem.code, ProblemCode::MethodNotAllowed, "{method}");
+            assert_eq!(refusal.allow, Some("GET, HEAD"), "{method}");
         }
     }
 }

@@ -27,7 +27,11 @@ pub(crate) enum Caller {
 }
 
 /// Lets a request into a lane, or says why not.
-pub(crate) fn admit(lane: Lane, settings: &Settings, asking: &Asking<'_>) -> Result<Caller, Problem> {
+pub(crate) fn admit(
+    lane: Lane,
+    settings: &Settings,
+    asking: &Asking<'_>,
+) -> Result<Caller, Problem> {
     match lane {
         Lane::Web => admit_web(settings, asking),
     }
@@ -46,7 +50,9 @@ fn admit_web(settings: &Settings, asking: &Asking<'_>) -> Result<Caller, Problem
             ProblemCode::Unauthorized,
             "DEV_MODE opens the agent to loopback hosts only, and this host is not one.",
         )
-        .remedy("Use http://127.0.0.1 or http://localhost, and never set DEV_MODE in a deployment."));
+        .remedy(
+            "Use http://127.0.0.1 or http://localhost, and never set DEV_MODE in a deployment.",
+        ));
     }
     // A page of another site can open a socket to a loopback port; only its origin tells.
     let own_origin = format!("http://{}", asking.host);
@@ -94,7 +100,9 @@ mod tests {
         for host in ["localhost", "localhost:8787", "127.0.0.1:1", "[::1]:8787"] {
             assert_eq!(admit_page("true", host), Ok(Caller::Developer), "{host}");
         }
-        for host in ["agent.example.com", "localhost.example.com", "127.0.0.1.nip.io", "10.0.0.1", ""] {
+        for host in
+            ["agent.example.com", "localhost.example.com", "127.0.0.1.nip.io", "10.0.0.1", ""]
+        {
             assert_eq!(admit_page("true", host), Err(ProblemCode::Unauthorized), "{host}");
         }
     }
@@ -106,7 +114,8 @@ mod tests {
             admit(Lane::Web, &settings("true"), &asking).map_err(|problem| problem.code)
         };
         assert_eq!(ask(Some("http://localhost:8787")), Ok(Caller::Developer));
-        for origin in [None, Some("http://evil.example"), Some("null"), Some("http://localhost:1")] {
+        for origin in [None, Some("http://evil.example"), Some("null"), Some("http://localhost:1")]
+        {
             assert_eq!(ask(origin), Err(ProblemCode::Forbidden), "{origin:?}");
         }
     }

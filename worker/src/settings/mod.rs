@@ -7,6 +7,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+use protocol::runtime::{ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS};
 use protocol::turn::{ModelApi, ModelChoice};
 use protocol::{Problem, ProblemCode};
 
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) sleep_after_ms: Option<u64>,
     /// Whether the agent's own commands reach the internet.
     pub(crate) internet: bool,
+    /// Variables that are handed on to the runtime as they are: name and checked value.
+    pub(crate) runtime_variables: Vec<(&'static str, String)>,
     /// Everything that is wrong, each with its remedy.
     pub(crate) problems: Vec<Problem>,
 }
@@ -88,6 +91,12 @@ const MAX_OUTPUT_TOKENS: u32 = 16_000;
 const CONTEXT_TOKENS: u32 = 128_000;
 
 impl Settings {
+    /// The settings of a deployment.
+    pub(crate) fn of(env: &worker::Env) -> Self {
+        // A secret and a variable read alike: both are texts in the environment.
+        Self::parse(&|name| env.var(name).ok().map(|value| value.to_string()))
+    }
+
     /// Reads all settings through `get`, which returns the text of a variable or secret.
     pub(crate) fn parse(get: &dyn Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
@@ -112,7 +121,8 @@ impl Settings {
         }
         let sleep_after_ms = sleep_after(&get, &mut problems);
         let internet = boolean(&get, "SANDBOX_INTERNET", true, &mut problems);
-        Self { dev_mode, providers, model, sleep_after_ms, internet, problems }
+        let runtime_variables = runtime_variables(&get, &mut problems);
+        Self { dev_mode, providers, model, sleep_after_ms, internet, runtime_variables, problems }
     }
 
     /// The provider of this name.
@@ -141,6 +151,22 @@ fn boolean(
             default
         }
     }
+}
+
+/// How long a model may be silent: the runtime has the defaults.
+fn runtime_variables(
+    get: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Vec<(&'static str, String)> {
+    let mut variables = Vec::new();
+    for name in [ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS] {
+        let Some(text) = get(name) else { continue };
+        match text.parse::<u32>() {
+            Ok(ms) if ms > 0 => variables.push((name, text)),
+            _ => problems.push(wrong(name, &format!("{text:?} is no number of milliseconds"))),
+        }
+    }
+    variables
 }
 
 fn base_url_checked(text: &str) -> Result<String, String> {
@@ -213,21 +239,15 @@ fn default_model(providers: &[Provider]) -> Result<(&'static str, &'static str),
 }
 
 fn provider_missing(name: &str) -> Problem {
-    match PROVIDERS.iter().find(|table| table.name == name) {
-        Some(table) => Problem::new(
-            ProblemCode::Misconfigured,
-            format!("MODEL names the provider {name}, which has no key."),
-        )
-        .remedy(format!("Set the secret {}, or choose another MODEL.", table.key)),
-        None => {
-            let known: Vec<&str> = PROVIDERS.iter().map(|table| table.name).collect();
-            Problem::new(
-                ProblemCode::Misconfigured,
-                format!("MODEL names the provider {name:?}, which does not exist."),
-            )
-            .remedy(format!("Use one of: {}.", known.join(", ")))
-        }
+    if let Some(table) = PROVIDERS.iter().find(|table| table.name == name) {
+        let message = format!("MODEL names the provider {name}, which has no key.");
+        let remedy = format!("Set the secret {}, or choose another MODEL.", table.key);
+        return Problem::new(ProblemCode::Misconfigured, message).remedy(remedy);
     }
+    let known: Vec<&str> = PROVIDERS.iter().map(|table| table.name).collect();
+    let message = format!("MODEL names the provider {name:?}, which does not exist.");
+    Problem::new(ProblemCode::Misconfigured, message)
+        .remedy(format!("Use one of: {}.", known.join(", ")))
 }
 
 /// `SANDBOX_SLEEP_AFTER`: `never`, or a number with `s`, `m` or `h`.

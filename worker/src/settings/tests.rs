@@ -63,6 +63,13 @@ fn sleep_after_reads_units_and_never() {
 }
 
 #[test]
+fn model_timeouts_are_checked_and_handed_on() {
+    let settings = parse(&[("MODEL_IDLE_TIMEOUT_MS", "500"), ("MODEL_FIRST_BYTE_TIMEOUT_MS", "x")]);
+    assert_eq!(settings.runtime_variables, [("MODEL_IDLE_TIMEOUT_MS", "500".to_owned())]);
+    assert!(settings.problems.iter().any(|p| p.message.contains("MODEL_FIRST_BYTE_TIMEOUT_MS")));
+}
+
+#[test]
 fn printing_the_settings_shows_no_secret() {
     let settings = parse(&[("ANTHROPIC_API_KEY", "sk-canary"), ("OPENAI_API_KEY", "sk-canary")]);
     assert!(!format!("{settings:?}").contains("canary"));

@@ -4,6 +4,7 @@
 //! instant (a message leaves the inbox as it enters the log; a turn ends as its `TurnEnded` is
 //! written); nothing here waits.
 
+pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod lifecycle;
 pub(crate) mod log;

@@ -7,6 +7,8 @@ use crate::ports::{Sql, SqlError, Value, number};
 
 /// The steps, in order; the version of a database is how many it has had.
 const STEPS: &[&[&str]] = &[&[
+    // Which agent this is: an object is not told the name it was looked up by.
+    "CREATE TABLE agent (id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL)",
     // The one container of the agent. `state` is the JSON of `lifecycle::Lifecycle`.
     "CREATE TABLE lifecycle (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -24,13 +26,15 @@ const STEPS: &[&[&str]] = &[&[
         UNIQUE (channel, event))",
     "CREATE INDEX inbox_waiting ON inbox (session, id) WHERE turn IS NULL",
     // Runs of the loop. `ended_at_ms` is NULL while one runs; a session has one at a time.
-    // `attempts` counts the lives of the container that tried it, `epoch` is the last of them.
+    // `attempts` counts the lives of the container that tried it, `epoch` is the last of them;
+    // `stop_asked` is 1 once the user wants it stopped.
     "CREATE TABLE turns (
         id TEXT PRIMARY KEY,
         session TEXT NOT NULL,
         before_sequence INTEGER NOT NULL,
         attempts INTEGER NOT NULL,
         epoch INTEGER NOT NULL,
+        stop_asked INTEGER NOT NULL,
         started_at_ms INTEGER NOT NULL,
         ended_at_ms INTEGER)",
     "CREATE UNIQUE INDEX turns_running ON turns (session) WHERE ended_at_ms IS NULL",

@@ -39,8 +39,8 @@ pub(crate) fn begin(
         }
         let before = log::head(sql, session)?;
         sql.run(
-            "INSERT INTO turns (id, session, before_sequence, attempts, epoch, started_at_ms)
-             VALUES (?, ?, ?, 0, 0, ?)",
+            "INSERT INTO turns (id, session, before_sequence, attempts, epoch, stop_asked, started_at_ms)
+             VALUES (?, ?, ?, 0, 0, 0, ?)",
             &[turn.as_str().into(), session.as_str().into(), before.into(), now_ms.into()],
         )?;
         inbox::take(sql, session, turn)?;
@@ -90,6 +90,20 @@ pub(crate) fn count_attempt(sql: &dyn Sql, turn: &TurnId, epoch: Epoch) -> Resul
     )?;
     let attempts = rows.first().map_or(Ok(0), |row| number(row, 0))?;
     Ok(u32::try_from(attempts).unwrap_or(u32::MAX))
+}
+
+/// Notes that the user wants a turn stopped, so that no later life of the container goes on with
+/// it.
+pub(crate) fn ask_stop(sql: &dyn Sql, turn: &TurnId) -> Result<(), SqlError> {
+    sql.run("UPDATE turns SET stop_asked = 1 WHERE id = ?", &[turn.as_str().into()])?;
+    Ok(())
+}
+
+/// Whether the user wants a turn stopped.
+pub(crate) fn stop_asked(sql: &dyn Sql, turn: &TurnId) -> Result<bool, SqlError> {
+    let rows =
+        sql.run("SELECT 1 FROM turns WHERE id = ? AND stop_asked = 1", &[turn.as_str().into()])?;
+    Ok(!rows.is_empty())
 }
 
 /// Whether this turn runs in this session.

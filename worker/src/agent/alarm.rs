@@ -1,0 +1,114 @@
+//! The object's one alarm: a watchdog while there is work, the time to sleep when there is none.
+//!
+//! Invariant: whenever there is a message or a turn that is not done, an alarm is set; so whatever
+//! happens to this object, a later one finds it.
+
+use std::rc::Rc;
+
+use protocol::Problem;
+
+use super::core::{Core, books_failed};
+use super::lifecycle::Lifecycle;
+use super::store::{inbox, turns};
+use crate::limits::{DRAIN_MS_MAX, WATCHDOG_MS};
+use crate::platform::clock::now_ms;
+
+/// When the alarm must go off next, if at all. Pure.
+fn due(
+    working: bool,
+    state: &Lifecycle,
+    worked_at_ms: u64,
+    sleep_after_ms: Option<u64>,
+    now_ms: u64,
+) -> Option<u64> {
+    if working {
+        return Some(now_ms + WATCHDOG_MS);
+    }
+    match state {
+        Lifecycle::Draining { since_ms } => Some(since_ms + DRAIN_MS_MAX),
+        Lifecycle::Ready { .. } => sleep_after_ms.map(|after_ms| worked_at_ms + after_ms),
+        Lifecycle::Cold | Lifecycle::Starting { .. } | Lifecycle::Failed { .. } => None,
+    }
+}
+
+impl Core {
+    /// Sets the alarm for what comes next. An alarm that goes off early enough already is left as
+    /// it is, since each setting is a write.
+    pub(super) async fn arm(&self) {
+        let due = match self.due() {
+            Ok(Some(due)) => due,
+            Ok(None) => return,
+            Err(problem) => {
+                worker::console_error!("the alarm could not be set: {problem}");
+                return;
+            }
+        };
+        let now = now_ms();
+        if self.alarm_at_ms.get().is_some_and(|at| at > now && at <= due) {
+            return;
+        }
+        let ahead = i64::try_from(due.saturating_sub(now)).unwrap_or(i64::MAX);
+        match self.state.storage().set_alarm(ahead).await {
+            Ok(()) => self.alarm_at_ms.set(Some(due)),
+            Err(error) => worker::console_error!("the alarm could not be set: {error}"),
+        }
+    }
+
+    fn due(&self) -> Result<Option<u64>, Problem> {
+        let (_, state) = self.lifecycle()?;
+        let working = self.working()?;
+        let sleep_after_ms = self.settings.sleep_after_ms;
+        Ok(due(working, &state, self.worked_at_ms.get(), sleep_after_ms, now_ms()))
+    }
+
+    fn working(&self) -> Result<bool, Problem> {
+        let failed = |error| books_failed(&error);
+        let running = turns::running_everywhere(&self.sql).map_err(failed)?;
+        let waiting = inbox::sessions_to_run(&self.sql).map_err(failed)?;
+        Ok(!running.is_empty() || !waiting.is_empty())
+    }
+
+    /// The alarm went off: goes on with what is not done, else sees whether it is time to sleep.
+    pub(super) async fn on_alarm(self: &Rc<Self>) -> Result<(), Problem> {
+        self.alarm_at_ms.set(None);
+        if self.working()? {
+            self.pump()?;
+        } else {
+            self.end_overdue_drain().await?;
+            let idle_ms = now_ms().saturating_sub(self.worked_at_ms.get());
+            if self.settings.sleep_after_ms.is_some_and(|after_ms| idle_ms >= after_ms) {
+                self.drain()?;
+            }
+        }
+        self.arm().await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_keeps_the_watchdog_close() {
+        assert_eq!(due(true, &Lifecycle::Cold, 0, None, 5), Some(5 + WATCHDOG_MS));
+    }
+
+    #[test]
+    fn an_idle_container_sleeps_after_its_time_counted_from_the_last_work() {
+        let ready = Lifecycle::Ready { since_ms: 0 };
+        assert_eq!(due(false, &ready, 1000, Some(60_000), 30_000), Some(61_000));
+        assert_eq!(due(false, &ready, 1000, None, 30_000), None);
+    }
+
+    #[test]
+    fn a_cold_agent_sets_no_alarm() {
+        assert_eq!(due(false, &Lifecycle::Cold, 0, Some(1), 99), None);
+    }
+
+    #[test]
+    fn a_drain_has_an_end() {
+        let draining = Lifecycle::Draining { since_ms: 10 };
+        assert_eq!(due(false, &draining, 0, None, 20), Some(10 + DRAIN_MS_MAX));
+    }
+}

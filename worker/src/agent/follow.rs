@@ -1,0 +1,182 @@
+//! Follows one turn in one life of the container: posts it, hears its events, tells the watchers.
+
+use std::rc::Rc;
+
+use futures_util::StreamExt;
+use protocol::problem::chain;
+use protocol::runtime::RuntimeRoute;
+use protocol::session::Outcome;
+use protocol::turn::{EventKind, Timing, TurnEvent, TurnRequest};
+use protocol::{Epoch, Problem, ProblemCode};
+
+use super::core::{Core, books_failed};
+use super::lines::Lines;
+use super::store::turns::Running;
+use crate::platform::http::Response;
+
+/// What became of following.
+#[derive(Debug)]
+pub(super) enum Followed {
+    /// The turn is over and its end is in the log.
+    Finished {
+        /// How it ended.
+        outcome: Outcome,
+        /// Where the runtime's time went.
+        timing: Timing,
+    },
+    /// The runtime will not run it.
+    Refused(Problem),
+    /// The runtime cannot run it yet.
+    Busy(Problem),
+    /// The stream broke off; the turn may or may not go on.
+    Lost {
+        /// The first event that was not heard.
+        next: u64,
+    },
+}
+
+impl Core {
+    /// Follows a turn in the container of `epoch`. `attached` is how far an earlier stream got, and
+    /// in which epoch.
+    pub(super) async fn follow(
+        self: &Rc<Self>,
+        running: &Running,
+        epoch: Epoch,
+        request: &TurnRequest,
+        attached: Option<(Epoch, u64)>,
+    ) -> Followed {
+        let next = match attached {
+            Some((before, next)) if before == epoch => next,
+            _ => 1,
+        };
+        if next == 1 && attached.is_some() {
+            self.void_live(running);
+        }
+        let mut response = match self.post(running, request, next).await {
+            Ok(response) => response,
+            Err(error) => {
+                worker::console_log!("turn {}: {error}", running.turn);
+                self.lose(epoch).await;
+                return Followed::Lost { next };
+            }
+        };
+        if response.status_code() != 200 {
+            return self.refused(epoch, &mut response, next).await;
+        }
+        let followed = self.hear(running, response, next).await;
+        if matches!(followed, Followed::Lost { .. }) {
+            self.lose_unless_alive(epoch).await;
+        }
+        followed
+    }
+
+    async fn post(
+        &self,
+        running: &Running,
+        request: &TurnRequest,
+        next: u64,
+    ) -> Result<Response, String> {
+        let container = self.sandbox.container().map_err(|problem| problem.to_string())?;
+        let (route, body) = if next == 1 {
+            let body = serde_json::to_string(request).map_err(|error| error.to_string())?;
+            (RuntimeRoute::Turns, Some(body))
+        } else {
+            (RuntimeRoute::Events { turn: running.turn.clone(), from: next }, None)
+        };
+        container.call(&route, body).await.map_err(|error| chain(&error))
+    }
+
+    /// What a refusal means: a draining runtime is a lost one, an unknown turn is posted anew.
+    async fn refused(&self, epoch: Epoch, response: &mut Response, next: u64) -> Followed {
+        let problem = response.json::<Problem>().await.unwrap_or_else(|error| {
+            Problem::new(
+                ProblemCode::ContainerFailed,
+                format!("The agent's container answered {}: {error}.", response.status_code()),
+            )
+        });
+        match problem.code {
+            ProblemCode::NotFound if next > 1 => Followed::Lost { next: 1 },
+            ProblemCode::Busy => Followed::Busy(problem),
+            ProblemCode::Draining | ProblemCode::StaleEpoch => {
+                worker::console_log!("epoch {epoch} refuses the turn: {problem}");
+                self.lose(epoch).await;
+                Followed::Lost { next: 1 }
+            }
+            _ => Followed::Refused(problem),
+        }
+    }
+
+    async fn hear(&self, running: &Running, mut response: Response, from: u64) -> Followed {
+        let mut next = from;
+        let Ok(mut stream) = response.stream() else { return Followed::Lost { next } };
+        let mut lines = Lines::default();
+        while let Some(piece) = stream.next().await {
+            let lines = match piece
+                .map_err(|e| e.to_string())
+                .and_then(|piece| lines.feed(&piece).map_err(|e| e.to_string()))
+            {
+                Ok(lines) => lines,
+                Err(error) => {
+                    worker::console_log!("turn {}: {error}", running.turn);
+                    break;
+                }
+            };
+            for line in lines {
+                let event: TurnEvent = match serde_json::from_slice(&line) {
+                    Ok(event) => event,
+                    Err(error) => {
+                        worker::console_error!("turn {}: an event: {error}", running.turn);
+                        return Followed::Lost { next };
+                    }
+                };
+                next = event.n + 1;
+                if let Some(followed) = self.on_event(running, event.kind) {
+                    return followed;
+                }
+            }
+        }
+        Followed::Lost { next }
+    }
+
+    fn on_event(&self, running: &Running, kind: EventKind) -> Option<Followed> {
+        let frame =
+            self.live.borrow_mut().get_mut(&running.session).and_then(|live| live.hear(&kind));
+        if let Some(frame) = frame {
+            self.tell(&running.session, &frame);
+        }
+        match kind {
+            EventKind::Appended { .. } => {
+                if let Err(error) = self.show_log(&running.session, running.before) {
+                    worker::console_error!("{}", books_failed(&error));
+                }
+                None
+            }
+            EventKind::Finished { outcome, timing } => Some(Followed::Finished { outcome, timing }),
+            EventKind::ModelCalled { .. } | EventKind::Text { .. } | EventKind::Thinking { .. } => {
+                None
+            }
+        }
+    }
+
+    fn void_live(&self, running: &Running) {
+        let frame =
+            self.live.borrow_mut().get_mut(&running.session).map(super::live::Live::restart);
+        if let Some(frame) = frame {
+            self.tell(&running.session, &frame);
+        }
+    }
+
+    /// Gives a container up whose stream broke, unless it still answers: then only the connection
+    /// was lost and the turn is taken up where it is.
+    async fn lose_unless_alive(&self, epoch: Epoch) {
+        if !self.answers_as(epoch).await {
+            self.lose(epoch).await;
+        }
+    }
+
+    async fn lose(&self, epoch: Epoch) {
+        if let Err(problem) = self.abandon(epoch).await {
+            worker::console_error!("epoch {epoch}: {problem}");
+        }
+    }
+}

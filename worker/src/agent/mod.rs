@@ -1,0 +1,20 @@
+//! The agent object: one per agent. It decides and keeps the books; it never thinks.
+//!
+//! Pure: `lifecycle`, `live`, `lines`. SQL: `store`. Drivers, which perform what the pure parts
+//! decide: `wake` (the container), `drive` (turns), `chat` (sockets), `alarm`. `object` is the
+//! door through which the platform calls.
+
+mod alarm;
+mod chat;
+mod core;
+mod drive;
+mod follow;
+pub(crate) mod lifecycle;
+mod lines;
+mod live;
+mod object;
+mod sessions;
+pub(crate) mod store;
+mod wake;
+
+pub use object::Agent;

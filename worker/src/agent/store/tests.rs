@@ -1,0 +1,336 @@
+//! The books over a plain SQLite: accepted once, logged in order, ended once, and nothing lost when
+//! a statement in the middle fails.
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use protocol::edge::Append;
+use protocol::session::{Item, Outcome, UserMessage};
+use protocol::version::PROTOCOL_VERSION;
+use protocol::{Epoch, SessionId, TurnId};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params_from_iter};
+
+use super::inbox::{Accepted, accept, sessions_to_run, waiting};
+use super::log::{Appended, append, head, read};
+use super::turns::{ask_stop, begin, count_attempt, give_up, is_running, running_in, stop_asked};
+use super::{identity, lifecycle, schema};
+use crate::agent::lifecycle::Lifecycle;
+use crate::limits::WAITING_MESSAGES_MAX;
+use crate::ports::{Row, Sql, SqlError, Value};
+
+/// A database in memory that can be made to fail at its n-th statement from now.
+struct Memory {
+    connection: Connection,
+    fail_in: Cell<Option<u32>>,
+}
+
+impl Memory {
+    fn new() -> Self {
+        let connection = Connection::open_in_memory().unwrap();
+        let memory = Self { connection, fail_in: Cell::new(None) };
+        schema::migrate(&memory, 1).unwrap();
+        memory
+    }
+
+    fn run_now(&self, statement: &str, parameters: &[Value]) -> rusqlite::Result<Vec<Row>> {
+        let mut statement = self.connection.prepare(statement)?;
+        let columns = statement.column_count();
+        let parameters = params_from_iter(parameters.iter().map(|value| match value {
+            Value::Null => rusqlite::types::Value::Null,
+            Value::Integer(number) => rusqlite::types::Value::Integer(*number),
+            Value::Text(text) => rusqlite::types::Value::Text(text.clone()),
+        }));
+        let rows = statement.query_map(parameters, |row| {
+            (0..columns)
+                .map(|column| {
+                    Ok(match row.get_ref(column)? {
+                        ValueRef::Integer(number) => Value::Integer(number),
+                        ValueRef::Text(text) => {
+                            Value::Text(String::from_utf8(text.into()).unwrap())
+                        }
+                        _ => Value::Null,
+                    })
+                })
+                .collect()
+        })?;
+        rows.collect()
+    }
+}
+
+impl Sql for Memory {
+    fn run(&self, statement: &str, parameters: &[Value]) -> Result<Vec<Row>, SqlError> {
+        if let Some(left) = self.fail_in.get() {
+            if left == 0 {
+                return Err(SqlError::Engine("the disk is full".into()));
+            }
+            self.fail_in.set(Some(left - 1));
+        }
+        self.run_now(statement, parameters).map_err(|error| SqlError::Engine(error.to_string()))
+    }
+
+    fn transaction(&self, body: &mut dyn FnMut() -> Result<(), SqlError>) -> Result<(), SqlError> {
+        let nested = !self.connection.is_autocommit();
+        assert!(!nested, "transactions do not nest");
+        self.connection.execute_batch("BEGIN").unwrap();
+        let result = body();
+        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        self.connection.execute_batch(end).unwrap();
+        result
+    }
+}
+
+fn session() -> SessionId {
+    "web".parse().unwrap()
+}
+
+fn turn(name: &str) -> TurnId {
+    name.parse().unwrap()
+}
+
+fn message(event: &str) -> UserMessage {
+    UserMessage { channel: "web".into(), event: event.into(), text: format!("text of {event}") }
+}
+
+fn ended() -> Item {
+    Item::TurnEnded { outcome: Outcome::Completed }
+}
+
+fn appending(name: &str, expected: u64, items: Vec<Item>) -> Append {
+    Append { protocol: PROTOCOL_VERSION, turn: turn(name), expected, items }
+}
+
+#[test]
+fn migrating_twice_changes_nothing() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("a"), 1).unwrap();
+    schema::migrate(&sql, 2).unwrap();
+    assert_eq!(waiting(&sql, &session()).unwrap().len(), 1);
+    let versions = sql.run("SELECT version, applied_at_ms FROM migrations", &[]).unwrap();
+    assert_eq!(versions, [vec![Value::Integer(1), Value::Integer(1)]]);
+}
+
+#[test]
+fn a_message_is_accepted_once() {
+    let sql = Memory::new();
+    assert_eq!(accept(&sql, &session(), &message("a"), 1).unwrap(), Accepted::New);
+    assert_eq!(accept(&sql, &session(), &message("a"), 2).unwrap(), Accepted::Before);
+    begin(&sql, &session(), &turn("t"), 3).unwrap().unwrap();
+    assert_eq!(accept(&sql, &session(), &message("a"), 4).unwrap(), Accepted::Before);
+    assert_eq!(head(&sql, &session()).unwrap(), 1);
+}
+
+#[test]
+fn a_session_holds_a_bounded_number_of_waiting_messages() {
+    let sql = Memory::new();
+    for n in 0..WAITING_MESSAGES_MAX {
+        accept(&sql, &session(), &message(&format!("e{n}")), 1).unwrap();
+    }
+    assert_eq!(accept(&sql, &session(), &message("late"), 1).unwrap(), Accepted::Full);
+    begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
+    assert_eq!(accept(&sql, &session(), &message("late"), 3).unwrap(), Accepted::New);
+}
+
+#[test]
+fn a_turn_takes_all_that_waits_and_a_session_has_one_turn() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("a"), 1).unwrap();
+    accept(&sql, &session(), &message("b"), 2).unwrap();
+    assert_eq!(sessions_to_run(&sql).unwrap(), [session()]);
+    let running = begin(&sql, &session(), &turn("t"), 3).unwrap().unwrap();
+    assert_eq!(running.before, 0);
+    let records = read(&sql, &session(), 1).unwrap().records;
+    let items: Vec<Item> = records.into_iter().map(|record| record.item).collect();
+    assert_eq!(items, [Item::User(message("a")), Item::User(message("b"))]);
+
+    accept(&sql, &session(), &message("c"), 4).unwrap();
+    assert_eq!(begin(&sql, &session(), &turn("u"), 5).unwrap(), None);
+    assert!(sessions_to_run(&sql).unwrap().is_empty());
+    assert_eq!(waiting(&sql, &session()).unwrap(), [message("c")]);
+}
+
+#[test]
+fn the_end_in_the_log_is_the_end_of_the_turn() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("a"), 1).unwrap();
+    begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
+    let result = append(&sql, &session(), &appending("t", 1, vec![ended()]), 3).unwrap();
+    assert_eq!(result, Appended::At(2));
+    assert!(!is_running(&sql, &session(), &turn("t")).unwrap());
+    let again = append(&sql, &session(), &appending("t", 2, vec![ended()]), 4).unwrap();
+    assert_eq!(again, Appended::NotRunning);
+}
+
+#[test]
+fn an_append_behind_a_wrong_head_writes_nothing() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("a"), 1).unwrap();
+    begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
+    for expected in [0, 2, 9] {
+        let result = append(&sql, &session(), &appending("t", expected, vec![ended()]), 3).unwrap();
+        assert_eq!(result, Appended::Conflict { head: 1 });
+    }
+    assert!(is_running(&sql, &session(), &turn("t")).unwrap());
+}
+
+#[test]
+fn giving_up_an_ended_turn_adds_nothing() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("a"), 1).unwrap();
+    let running = begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
+    give_up(&sql, &running, &Outcome::Cancelled, 3).unwrap();
+    give_up(&sql, &running, &Outcome::Cancelled, 4).unwrap();
+    assert_eq!(head(&sql, &session()).unwrap(), 2);
+}
+
+#[test]
+fn asking_the_same_life_again_is_one_attempt() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("a"), 1).unwrap();
+    begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
+    let attempts: Vec<u32> =
+        [1, 1, 2, 2, 5].map(|n| count_attempt(&sql, &turn("t"), Epoch(n)).unwrap()).to_vec();
+    assert_eq!(attempts, [1, 1, 2, 2, 3]);
+    assert_eq!(running_in(&sql, &session()).unwrap().unwrap().attempts, 3);
+}
+
+#[test]
+fn a_wish_to_stop_outlives_the_container() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("a"), 1).unwrap();
+    begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
+    assert!(!stop_asked(&sql, &turn("t")).unwrap());
+    ask_stop(&sql, &turn("t")).unwrap();
+    assert!(stop_asked(&sql, &turn("t")).unwrap());
+}
+
+#[test]
+fn pages_are_bounded_and_meet() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("a"), 1).unwrap();
+    begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
+    let text = "x".repeat(100_000);
+    let long = UserMessage { channel: "web".into(), event: "e".into(), text };
+    for n in 1..=40 {
+        append(&sql, &session(), &appending("t", n, vec![Item::User(long.clone())]), 3).unwrap();
+    }
+    let mut seen = Vec::new();
+    let mut from = 1;
+    loop {
+        let page = read(&sql, &session(), from).unwrap();
+        let Some(last) = page.records.last() else { break };
+        assert!(page.records.len() < 30, "a page of {} large records", page.records.len());
+        from = last.sequence + 1;
+        seen.extend(page.records.iter().map(|record| record.sequence));
+    }
+    assert_eq!(seen, (1..=41).collect::<Vec<u64>>());
+}
+
+#[test]
+fn identity_and_lifecycle_survive() {
+    let sql = Memory::new();
+    assert_eq!(identity::load(&sql).unwrap(), None);
+    identity::note(&sql, &"main".parse().unwrap()).unwrap();
+    identity::note(&sql, &"other".parse().unwrap()).unwrap();
+    assert_eq!(identity::load(&sql).unwrap(), Some("main".parse().unwrap()));
+    assert_eq!(lifecycle::load(&sql).unwrap(), (Epoch(0), Lifecycle::Cold));
+    let failed = Lifecycle::Cold.failed("it died".into(), 5);
+    lifecycle::save(&sql, Epoch(3), &failed).unwrap();
+    assert_eq!(lifecycle::load(&sql).unwrap(), (Epoch(3), failed));
+}
+
+/// What may happen to the books from outside.
+#[derive(Debug, Clone)]
+enum Step {
+    Accept(u8),
+    Begin,
+    Append { end: bool, off: u64 },
+    GiveUp,
+}
+
+fn step() -> impl Strategy<Value = (Step, Option<u32>)> {
+    let step = prop_oneof![
+        (0u8..12).prop_map(Step::Accept),
+        Just(Step::Begin),
+        (any::<bool>(), 0u64..2).prop_map(|(end, off)| Step::Append { end, off }),
+        Just(Step::GiveUp),
+    ];
+    (step, proptest::option::weighted(0.3, 0u32..6))
+}
+
+proptest! {
+    /// Whatever order things happen in and whichever statement fails: an accepted message waits or
+    /// is in the log, once; the log has no gap; a turn has one end, at which it stops running.
+    #[test]
+    fn nothing_is_lost_and_nothing_happens_twice(
+        steps in proptest::collection::vec(step(), 1..40),
+    ) {
+        let sql = Memory::new();
+        let mut accepted = std::collections::BTreeSet::new();
+        for (n, (step, fail_in)) in steps.into_iter().enumerate() {
+            sql.fail_in.set(fail_in);
+            let now = n as u64;
+            match step {
+                Step::Accept(id) => {
+                    let result = accept(&sql, &session(), &message(&format!("e{id}")), now);
+                    if matches!(result, Ok(Accepted::New)) {
+                        prop_assert!(accepted.insert(format!("e{id}")), "accepted twice");
+                    }
+                }
+                Step::Begin => {
+                    begin(&sql, &session(), &turn(&format!("t{n}")), now).ok();
+                }
+                Step::Append { end, off } => {
+                    sql.fail_in.set(None);
+                    let running = running_in(&sql, &session()).unwrap();
+                    let at = head(&sql, &session()).unwrap() + off;
+                    sql.fail_in.set(fail_in);
+                    if let Some(running) = running {
+                        let item = if end { ended() } else { Item::User(message("tool")) };
+                        let request = Append {
+                            protocol: PROTOCOL_VERSION,
+                            turn: running.turn,
+                            expected: at,
+                            items: vec![item],
+                        };
+                        append(&sql, &session(), &request, now).ok();
+                    }
+                }
+                Step::GiveUp => {
+                    sql.fail_in.set(None);
+                    let running = running_in(&sql, &session()).unwrap();
+                    sql.fail_in.set(fail_in);
+                    if let Some(running) = running {
+                        give_up(&sql, &running, &Outcome::Cancelled, now).ok();
+                    }
+                }
+            }
+            sql.fail_in.set(None);
+        }
+        let records = read(&sql, &session(), 1).unwrap().records;
+        let numbers: Vec<u64> = records.iter().map(|record| record.sequence).collect();
+        prop_assert_eq!(&numbers, &(1..=records.len() as u64).collect::<Vec<_>>());
+        let mut found: Vec<String> = records
+            .iter()
+            .filter_map(|record| match &record.item {
+                Item::User(user) if user.event != "tool" => Some(user.event.clone()),
+                _ => None,
+            })
+            .collect();
+        found.extend(waiting(&sql, &session()).unwrap().into_iter().map(|m| m.event));
+        found.sort();
+        let mut wanted: Vec<String> = accepted.into_iter().collect();
+        wanted.sort();
+        prop_assert_eq!(found, wanted);
+        let mut ends = std::collections::BTreeMap::new();
+        for record in &records {
+            let end = matches!(record.item, Item::TurnEnded { .. });
+            let ended = ends.entry(record.turn.clone()).or_insert(false);
+            prop_assert!(!*ended, "a record behind the end of its turn");
+            *ended = end;
+        }
+        for (turn, ended) in ends {
+            prop_assert_eq!(is_running(&sql, &session(), &turn).unwrap(), !ended);
+        }
+    }
+}

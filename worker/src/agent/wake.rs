@@ -1,0 +1,295 @@
+//! The container's driver: brings it up, knows when it ends, sends it to sleep.
+//!
+//! Invariants: one start at a time, however many ask; the epoch is in the books before the process
+//! exists; a container found running by a new object is used only when it answers with the epoch
+//! that the books hold, and destroyed otherwise.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use futures_util::future::{Either, FutureExt, LocalBoxFuture, Shared, select};
+use protocol::problem::chain;
+use protocol::runtime::{
+    ENV_AGENT, ENV_EDGE_URL, ENV_EPOCH, ENV_PORT, Health, RUNTIME_PORT, RuntimeRoute,
+};
+use protocol::version::is_supported;
+use protocol::{Epoch, Problem, ProblemCode};
+use worker::State;
+
+use super::core::{Core, books_failed};
+use super::lifecycle::{Lifecycle, Wake};
+use super::store::lifecycle as book;
+use crate::limits::{
+    CONTAINER_READY_MS_MAX, DRAIN_MS_MAX, HEALTH_PAUSE_MS_FIRST, HEALTH_PAUSE_MS_MAX,
+    HEALTH_PROBE_MS_MAX, SLEEP_AFTER_MS_DEFAULT,
+};
+use crate::platform::clock::{now_ms, pause};
+use crate::platform::container::{Container, ContainerError};
+use crate::platform::loopback::ContainerIdentity;
+
+type Waking = Shared<LocalBoxFuture<'static, Result<Epoch, Problem>>>;
+
+/// The object's container and what is known of it in memory.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    container: Option<Container>,
+    /// The start in progress.
+    waking: RefCell<Option<Waking>>,
+    /// Whether a container that this object did not start itself has been looked at.
+    adopted: Cell<bool>,
+}
+
+impl Sandbox {
+    /// The container of the object that `state` belongs to.
+    pub(super) fn of(state: &State) -> Self {
+        let container = Container::of(state);
+        Self { container, waking: RefCell::default(), adopted: Cell::new(false) }
+    }
+
+    /// The container, or the reason that there is none.
+    pub(super) fn container(&self) -> Result<&Container, Problem> {
+        self.container.as_ref().ok_or_else(|| {
+            Problem::new(ProblemCode::Misconfigured, "This deployment has no container.")
+                .remedy("Deploy with the [[containers]] section of wrangler.toml.")
+        })
+    }
+}
+
+fn container_failed(error: &ContainerError) -> Problem {
+    Problem::new(ProblemCode::ContainerFailed, format!("The agent's container failed: {error}."))
+}
+
+impl Core {
+    /// A healthy container's epoch, starting it when there is none.
+    pub(super) async fn awake(self: &Rc<Self>) -> Result<Epoch, Problem> {
+        let waking = self.sandbox.waking.borrow().clone();
+        let waking = waking.unwrap_or_else(|| {
+            let core = Rc::clone(self);
+            let waking = async move {
+                let result = core.wake().await;
+                core.sandbox.waking.borrow_mut().take();
+                result
+            };
+            let waking = waking.boxed_local().shared();
+            self.sandbox.waking.borrow_mut().replace(waking.clone());
+            waking
+        });
+        waking.await
+    }
+
+    async fn wake(self: &Rc<Self>) -> Result<Epoch, Problem> {
+        let container = self.sandbox.container()?.clone();
+        if !self.sandbox.adopted.replace(true)
+            && container.running()
+            && let Some(epoch) = self.adopt(&container).await?
+        {
+            return Ok(epoch);
+        }
+        loop {
+            let (epoch, state) = self.lifecycle()?;
+            match state.wake(container.running(), now_ms()) {
+                Wake::Use => return Ok(epoch),
+                Wake::Start => return self.start(&container, epoch.next(), &state).await,
+                Wake::AwaitExit => self.await_exit(&container).await?,
+                Wake::Pause { until_ms } => pause(until_ms.saturating_sub(now_ms())).await,
+            }
+        }
+    }
+
+    /// Takes over a container that a former life of this object started; destroys it when it is
+    /// not the one in the books.
+    async fn adopt(self: &Rc<Self>, container: &Container) -> Result<Option<Epoch>, Problem> {
+        let (epoch, state) = self.lifecycle()?;
+        if matches!(state, Lifecycle::Ready { .. } | Lifecycle::Starting { .. }) {
+            let identity = ContainerIdentity { agent: self.agent()?, epoch };
+            let taken = container.intercept(&self.state, &identity).await;
+            if taken.is_ok() && probe(container).await.is_ok_and(|health| health.epoch == epoch) {
+                self.watch_exit(container, epoch);
+                self.enter(epoch, &Lifecycle::Ready { since_ms: now_ms() })?;
+                worker::console_log!("container of epoch {epoch} taken over");
+                return Ok(Some(epoch));
+            }
+        }
+        worker::console_log!("a container that is not of epoch {epoch} is destroyed");
+        container.destroy().await.map_err(|error| container_failed(&error))?;
+        Ok(None)
+    }
+
+    async fn start(
+        self: &Rc<Self>,
+        container: &Container,
+        epoch: Epoch,
+        before: &Lifecycle,
+    ) -> Result<Epoch, Problem> {
+        let starting = before.starting(now_ms());
+        self.enter(epoch, &starting)?;
+        if container.running() {
+            container.destroy().await.map_err(|error| container_failed(&error))?;
+        }
+        match self.start_process(container, epoch).await {
+            Ok(()) => {
+                self.enter(epoch, &Lifecycle::Ready { since_ms: now_ms() })?;
+                Ok(epoch)
+            }
+            Err(problem) => {
+                worker::console_error!("epoch {epoch}: {problem}");
+                self.enter(epoch, &starting.failed(problem.message.clone(), now_ms()))?;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn start_process(
+        self: &Rc<Self>,
+        container: &Container,
+        epoch: Epoch,
+    ) -> Result<(), Problem> {
+        let agent = self.agent()?;
+        let failed = |error: ContainerError| container_failed(&error);
+        let mut variables = vec![
+            (ENV_PORT, RUNTIME_PORT.to_string()),
+            (ENV_EDGE_URL, format!("http://{}", protocol::edge::EDGE_HOST)),
+            (ENV_AGENT, agent.to_string()),
+            (ENV_EPOCH, epoch.to_string()),
+        ];
+        variables.extend(self.settings.runtime_variables.iter().cloned());
+        let identity = ContainerIdentity { agent, epoch };
+        container.intercept(&self.state, &identity).await.map_err(failed)?;
+        container.start(&variables, self.settings.internet).map_err(failed)?;
+        self.watch_exit(container, epoch);
+        healthy(container, epoch).await?;
+        // Without this the platform ends the container as soon as the object itself is idle.
+        let stay_ms = self.settings.sleep_after_ms.unwrap_or(SLEEP_AFTER_MS_DEFAULT);
+        container.keep_for(stay_ms + DRAIN_MS_MAX).await.map_err(failed)
+    }
+
+    /// Keeps the books true when the process of `epoch` ends.
+    fn watch_exit(self: &Rc<Self>, container: &Container, epoch: Epoch) {
+        let ended = container.monitor();
+        let core = Rc::clone(self);
+        self.spawn(async move {
+            match ended.await {
+                Ok(()) => worker::console_log!("the container of epoch {epoch} ended"),
+                Err(error) => worker::console_log!("epoch {epoch}: {error}"),
+            }
+            core.exited(epoch);
+        });
+    }
+
+    /// The process of `exited` is known to be gone.
+    pub(super) fn exited(&self, exited: Epoch) {
+        let noted = self.lifecycle().and_then(|(current, state)| {
+            state.exited(exited, current).map_or(Ok(()), |cold| self.enter(current, &cold))
+        });
+        if let Err(problem) = noted {
+            worker::console_error!("the container's end could not be noted: {problem}");
+        }
+    }
+
+    /// Ends the container of `epoch` because it does not answer.
+    pub(super) async fn abandon(&self, epoch: Epoch) -> Result<(), Problem> {
+        let container = self.sandbox.container()?;
+        if self.lifecycle()?.0 == epoch && container.running() {
+            container.destroy().await.map_err(|error| container_failed(&error))?;
+        }
+        self.exited(epoch);
+        Ok(())
+    }
+
+    /// Whether the container of `epoch` is the current one and still answers.
+    pub(super) async fn answers_as(&self, epoch: Epoch) -> bool {
+        match (self.sandbox.container(), self.lifecycle()) {
+            (Ok(container), Ok((current, Lifecycle::Ready { .. }))) if current == epoch => {
+                probe(container).await.is_ok_and(|health| health.epoch == epoch)
+            }
+            _ => false,
+        }
+    }
+
+    /// Sends the container to sleep: it finishes, exits, and is cold.
+    pub(super) fn drain(&self) -> Result<(), Problem> {
+        let container = self.sandbox.container()?;
+        let (epoch, state) = self.lifecycle()?;
+        if matches!(state, Lifecycle::Ready { .. }) && container.running() {
+            self.enter(epoch, &Lifecycle::Draining { since_ms: now_ms() })?;
+            container.terminate().map_err(|error| container_failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a draining container, and no longer than it may take.
+    async fn await_exit(&self, container: &Container) -> Result<(), Problem> {
+        let (epoch, _) = self.lifecycle()?;
+        let (ended, late) = (Box::pin(container.monitor()), Box::pin(pause(DRAIN_MS_MAX)));
+        if let Either::Right(_) = select(ended, late).await {
+            container.destroy().await.map_err(|error| container_failed(&error))?;
+        }
+        self.exited(epoch);
+        Ok(())
+    }
+
+    /// Ends a container that was told to drain and did not within its time.
+    pub(super) async fn end_overdue_drain(&self) -> Result<(), Problem> {
+        let (epoch, state) = self.lifecycle()?;
+        match state {
+            Lifecycle::Draining { since_ms } if now_ms() >= since_ms + DRAIN_MS_MAX => {
+                self.abandon(epoch).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The container's epoch and state in the books.
+    pub(super) fn lifecycle(&self) -> Result<(Epoch, Lifecycle), Problem> {
+        book::load(&self.sql).map_err(|error| books_failed(&error))
+    }
+
+    fn enter(&self, epoch: Epoch, state: &Lifecycle) -> Result<(), Problem> {
+        book::save(&self.sql, epoch, state).map_err(|error| books_failed(&error))
+    }
+}
+
+/// Waits until the runtime of `epoch` answers, within the bound.
+async fn healthy(container: &Container, epoch: Epoch) -> Result<(), Problem> {
+    let deadline_ms = now_ms() + CONTAINER_READY_MS_MAX;
+    let mut pause_ms = HEALTH_PAUSE_MS_FIRST;
+    loop {
+        let why = match probe(container).await {
+            Ok(health) if health.epoch == epoch && is_supported(health.protocol) => return Ok(()),
+            Ok(health) => format!(
+                "it answers as epoch {} with protocol {}, not as epoch {epoch}",
+                health.epoch, health.protocol
+            ),
+            Err(why) => why,
+        };
+        if !container.running() {
+            return Err(Problem::new(
+                ProblemCode::ContainerFailed,
+                "The agent's container ended right after its start.",
+            )
+            .remedy("See the container's log for its last words."));
+        }
+        if now_ms() >= deadline_ms {
+            let seconds = CONTAINER_READY_MS_MAX / 1000;
+            return Err(Problem::new(
+                ProblemCode::ContainerFailed,
+                format!("The agent's container was not ready within {seconds} seconds: {why}."),
+            )
+            .remedy("See the container's log."));
+        }
+        pause(pause_ms).await;
+        pause_ms = (pause_ms + pause_ms / 2).min(HEALTH_PAUSE_MS_MAX);
+    }
+}
+
+async fn probe(container: &Container) -> Result<Health, String> {
+    let call = Box::pin(async {
+        let mut response =
+            container.call(&RuntimeRoute::Health, None).await.map_err(|error| chain(&error))?;
+        response.json::<Health>().await.map_err(|error| error.to_string())
+    });
+    match select(call, Box::pin(pause(HEALTH_PROBE_MS_MAX))).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err("it does not answer".into()),
+    }
+}

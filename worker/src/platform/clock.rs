@@ -1,0 +1,26 @@
+//! Time and chance.
+
+use std::time::Duration;
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen)]
+extern "C" {
+    #[wasm_bindgen(js_namespace = crypto, js_name = randomUUID)]
+    fn random_uuid() -> String;
+}
+
+/// Milliseconds since the Unix epoch. The platform's clock stands still between I/O.
+pub(crate) fn now_ms() -> u64 {
+    worker::Date::now().as_millis()
+}
+
+/// A fresh random identifier (a version 4 UUID).
+pub(crate) fn unique() -> String {
+    random_uuid()
+}
+
+/// Waits.
+pub(crate) async fn pause(ms: u64) {
+    worker::Delay::from(Duration::from_millis(ms)).await;
+}

@@ -1,0 +1,12 @@
+//! The one room that speaks the Workers SDK: clock, identities, HTTP, SQL, sockets, container.
+//!
+//! Invariant: an SDK error becomes text or a `Problem` here; other rooms see neither a JavaScript
+//! value nor an SDK type beyond those that this room re-exports.
+
+pub(crate) mod clock;
+pub(crate) mod container;
+pub(crate) mod http;
+pub(crate) mod loopback;
+pub(crate) mod object;
+pub(crate) mod sockets;
+pub(crate) mod sql;
