@@ -1,0 +1,33 @@
+//! `cargo xtask bench`: what the product costs in time, memory and size, and where the time goes.
+//!
+//! Every figure is the median of repeated runs with its minimum and maximum; targets stand beside
+//! the figures that have one, so that a miss is seen. Nothing here is asserted: a machine's noise
+//! must not fail a build.
+
+mod memory;
+mod report;
+mod sizes;
+mod start;
+mod statistics;
+mod turns;
+
+use anyhow::Result;
+
+use crate::report::Report;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let mut as_json = false;
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--json" => as_json = true,
+            "--help" | "-h" => return report::print(&report::help()),
+            other => anyhow::bail!("unknown argument {other}; see --help"),
+        }
+    }
+    let mut report = Report::default();
+    start::measure(&mut report).await?;
+    turns::measure(&mut report).await?;
+    sizes::measure(&mut report)?;
+    report::print(&if as_json { report.json()? } else { report.table() })
+}

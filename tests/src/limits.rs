@@ -1,0 +1,35 @@
+//! How long a test waits for what must happen. Generous: a machine may be busy, and a test that
+//! passes never waits this long.
+
+use std::time::Duration;
+
+/// The whole stack from nothing to its first page.
+pub const STACK_READY: Duration = Duration::from_mins(2);
+
+/// A test double from its start to its address.
+pub const DOUBLE_READY: Duration = Duration::from_secs(30);
+
+/// A frame of the chat socket. The object's watchdog finds a lost turn within ten seconds, and a
+/// container may take several starts.
+pub const FRAME: Duration = Duration::from_mins(1);
+
+/// An HTTP answer.
+pub const HTTP_ANSWER: Duration = Duration::from_secs(20);
+
+/// A process that was asked to end.
+pub const PROCESS_END: Duration = Duration::from_secs(20);
+
+/// A condition that is polled.
+pub const CONDITION: Duration = Duration::from_secs(30);
+
+/// Pause between two signs of life of a model whose answer is paused.
+pub const MODEL_PING: Duration = Duration::from_millis(100);
+
+/// A closed model's wait for answers that are still under way.
+pub const MODEL_CLOSE: Duration = Duration::from_millis(500);
+
+/// Pause between two looks at a polled condition.
+pub const POLL: Duration = Duration::from_millis(5);
+
+/// Lines of a log that a failure message shows.
+pub const TAIL_LINES: usize = 40;

@@ -1,0 +1,164 @@
+//! How one call is answered, and the doing of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::wire::{self, Format};
+use crate::limits::MODEL_PING;
+
+/// How one call is answered.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Text, in pieces of a few words, and the end of the turn.
+    Text(String),
+    /// A tool call.
+    Tool {
+        /// The tool.
+        name: String,
+        /// Its arguments.
+        arguments: Value,
+    },
+    /// An error status before anything is streamed.
+    Status(u16),
+    /// Text, and then the connection ends without the terminal event.
+    Cut(String),
+    /// A tool call whose stream ends in the middle of its arguments.
+    CutTool {
+        /// The tool.
+        name: String,
+        /// Its arguments, of which half are sent.
+        arguments: Value,
+    },
+    /// Text, and then an error event in the stream.
+    ErrorEvent(String),
+    /// Headers and no more, until the caller gives up.
+    Silence,
+    /// Bytes that are no stream of events.
+    Garbage,
+    /// A whole answer that says nothing.
+    Nothing,
+    /// The answer, but only when somebody calls `release`.
+    Held(String),
+    /// Text at once, signs of life, and the rest when somebody calls `release`.
+    Paused {
+        /// What is said at once.
+        said: String,
+        /// What is said after the release.
+        rest: String,
+    },
+}
+
+/// What the answering of one call needs beside its script.
+#[derive(Debug, Clone)]
+pub(super) struct Scene {
+    /// Opens for what is held or paused.
+    pub(super) gate: Arc<Notify>,
+    /// Counts the answers that their caller left before the end.
+    pub(super) left: Arc<AtomicUsize>,
+    /// The call's number, which makes tool calls' names differ.
+    pub(super) number: usize,
+}
+
+pub(super) async fn respond(scene: Scene, reply: Reply, format: Format) -> Response {
+    match reply {
+        Reply::Text(text) => whole(wire::text_events(&text, format)),
+        Reply::Tool { name, arguments } => {
+            let id = format!("call_{}", scene.number);
+            whole(wire::tool_events(&id, &name, &arguments, format))
+        }
+        Reply::Nothing => whole(wire::text_events("", format)),
+        Reply::Held(text) => {
+            let leaving = Leaving::watch(&scene);
+            scene.gate.notified().await;
+            leaving.stays();
+            whole(wire::text_events(&text, format))
+        }
+        Reply::Paused { said, rest } => paused(&scene, &said, &rest, format),
+        Reply::Status(status) => refuse(status, format),
+        Reply::Cut(text) => whole(wire::text_begin(&text, format)),
+        Reply::CutTool { name, arguments } => {
+            let id = format!("call_{}", scene.number);
+            whole(wire::tool_begin(&id, &name, &arguments, format))
+        }
+        Reply::ErrorEvent(text) => {
+            let mut events = wire::text_begin(&text, format);
+            events.push(wire::error_event(format));
+            whole(events)
+        }
+        Reply::Silence => {
+            let leaving = Leaving::watch(&scene);
+            let silence = stream::once(async move {
+                let _leaving = leaving;
+                std::future::pending::<String>().await
+            });
+            streamed(silence.boxed())
+        }
+        Reply::Garbage => whole(vec!["\u{0}\u{1}not a stream\n\n{{{".to_owned()]),
+    }
+}
+
+/// The beginning, then signs of life until the release, then the rest.
+fn paused(scene: &Scene, said: &str, rest: &str, format: Format) -> Response {
+    let first = stream::iter(wire::text_begin(said, format));
+    let rest = wire::text_end(rest, format).concat();
+    let waiting = Some((Arc::clone(&scene.gate), Leaving::watch(scene), rest));
+    let second = stream::unfold(waiting, move |waiting| async move {
+        let (gate, leaving, rest) = waiting?;
+        match timeout(MODEL_PING, gate.notified()).await {
+            Ok(()) => {
+                leaving.stays();
+                Some((rest, None))
+            }
+            Err(_elapsed) => Some((wire::ping(format), Some((gate, leaving, rest)))),
+        }
+    });
+    streamed(first.chain(second).boxed())
+}
+
+fn refuse(status: u16, format: Format) -> Response {
+    let body = axum::Json(wire::refusal(status, format));
+    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT);
+    if status == 429 {
+        return (code, [("retry-after", "7")], body).into_response();
+    }
+    (code, body).into_response()
+}
+
+fn whole(events: Vec<String>) -> Response {
+    streamed(stream::iter(events).boxed())
+}
+
+fn streamed(events: stream::BoxStream<'static, String>) -> Response {
+    let body = Body::from_stream(events.map(Ok::<_, std::convert::Infallible>));
+    ([("content-type", "text/event-stream")], body).into_response()
+}
+
+/// Counts its caller as gone when it is dropped before `stays` was said.
+#[derive(Debug)]
+struct Leaving(Option<Arc<AtomicUsize>>);
+
+impl Leaving {
+    fn watch(scene: &Scene) -> Self {
+        Self(Some(Arc::clone(&scene.left)))
+    }
+
+    fn stays(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some(left) = self.0.take() {
+            left.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The whole product, started as a user starts it: `cargo xtask dev` in a folder of its own.
+//!
+//! Invariant: no process of a stack outlives the value, however a test ends.
+
+mod census;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::limits::{STACK_READY, TAIL_LINES};
+use crate::process::{Process, Signal, send};
+use crate::{model::ScriptedModel, paths, wait};
+
+/// The key that a stack with a scripted model is given. Tests look for it where it must not be.
+pub const CANARY_KEY: &str = "canary-7f3a-never-inside";
+
+/// Settings of `xtask dev` that a test's own environment must not decide.
+const SETTINGS: &[&str] = &[
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "DEV_MODE",
+    "MODEL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "SANDBOX_INTERNET",
+    "SANDBOX_SLEEP_AFTER",
+];
+
+/// A running stack with its state.
+#[derive(Debug)]
+pub struct Stack {
+    /// Where its page is. The same after a restart.
+    pub url: String,
+    process: Option<Process>,
+    state: TempDir,
+    variables: Vec<(String, String)>,
+    starts: u32,
+}
+
+impl Stack {
+    /// Starts a stack that thinks with `model` in Anthropic's format.
+    pub async fn with(model: &ScriptedModel) -> Result<Self> {
+        Self::start(&[("ANTHROPIC_API_KEY", CANARY_KEY), ("ANTHROPIC_BASE_URL", &model.url)]).await
+    }
+
+    /// Starts a stack that thinks with `model` in `OpenAI`'s format.
+    pub async fn with_openai(model: &ScriptedModel) -> Result<Self> {
+        let base_url = format!("{}/v1", model.url);
+        Self::start(&[("OPENAI_API_KEY", CANARY_KEY), ("OPENAI_BASE_URL", &base_url)]).await
+    }
+
+    /// Starts a stack with these settings and no others.
+    pub async fn start(variables: &[(&str, &str)]) -> Result<Self> {
+        let mut stack = Self {
+            url: String::new(),
+            process: None,
+            state: TempDir::with_prefix("pagurus-test-")?,
+            variables: Vec::new(),
+            starts: 0,
+        };
+        stack.set(variables);
+        stack.start_again().await?;
+        Ok(stack)
+    }
+
+    /// Replaces the settings; they count from the next start on.
+    pub fn set(&mut self, variables: &[(&str, &str)]) {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.variables = variables.iter().map(own).collect();
+    }
+
+    /// Starts what was stopped or killed, on the same state and the same port.
+    pub async fn start_again(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "the stack runs");
+        self.starts += 1;
+        let port = self.url.rsplit(':').next().filter(|port| !port.is_empty()).unwrap_or("0");
+        let mut command = Command::new(paths::xtask()?);
+        command
+            .current_dir(paths::root()?)
+            .args(["dev", "--json", "--port", port, "--state"])
+            .arg(self.folder().join("state"))
+            .env("PAGURUS_BUILT", "1");
+        for name in SETTINGS {
+            command.env_remove(name);
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let log = self.folder().join(format!("dev-{}.log", self.starts));
+        let mut process = Process::spawn(&mut command, &log)?;
+        let url = process.wait_for("url of a ready stack", STACK_READY, ready_url).await;
+        self.process = Some(process);
+        self.url = url?;
+        Ok(())
+    }
+
+    /// The folder in which everything of this stack lies.
+    pub fn folder(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// Everything that the stack has printed since its last start.
+    pub fn printed(&self) -> String {
+        self.process.as_ref().map(Process::printed).unwrap_or_default()
+    }
+
+    /// The ends of all its logs, for a failure's message.
+    pub fn tails(&self) -> String {
+        let mut text = String::new();
+        for path in census::files(self.folder()) {
+            if path.extension().is_none_or(|extension| extension != "log") {
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            let log = String::from_utf8_lossy(&bytes);
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
+            text += &format!("--- {}\n{}\n", path.display(), tail.join("\n"));
+        }
+        text
+    }
+
+    /// Stops the stack as `kill` does and checks that nothing of it is left.
+    pub async fn stop(&mut self) -> Result<()> {
+        let process = self.process.take().context("the stack does not run")?;
+        let before = census::descendants(process.pid())?;
+        process.stop().await?;
+        self.gone(&before).await
+    }
+
+    /// Stops the stack as Ctrl-C does and checks that nothing of it is left.
+    pub async fn interrupt(&mut self) -> Result<()> {
+        let process = self.process.take().context("the stack does not run")?;
+        let before = census::descendants(process.pid())?;
+        process.interrupt().await?;
+        self.gone(&before).await
+    }
+
+    /// Kills every process of the stack without warning.
+    pub async fn kill(&mut self) -> Result<()> {
+        let process = self.process.take().context("the stack does not run")?;
+        let before = census::descendants(process.pid())?;
+        kill_all(&before);
+        process.kill().await?;
+        self.gone(&before).await
+    }
+
+    /// Waits until these processes, and all that know the state's folder, have ended.
+    async fn gone(&self, before: &[i32]) -> Result<()> {
+        let folder = self.folder().to_string_lossy().into_owned();
+        let left = || {
+            let known = before.iter().copied().filter(|pid| crate::process::alive(*pid));
+            known.chain(census::mentioning(&folder)).map(census::describe).collect::<Vec<_>>()
+        };
+        let gone = wait::until_true("the end of all processes", || left().is_empty()).await;
+        gone.with_context(|| format!("left over: {:?}", left()))
+    }
+
+    /// Kills the runtime without warning and waits until it is gone.
+    pub async fn kill_runtime(&self) -> Result<()> {
+        let pid = self.runtime().await?;
+        send(pid, Signal::Kill)?;
+        let what = format!("the death of {pid}");
+        wait::until_true(&what, || !crate::process::alive(pid)).await
+    }
+
+    /// The runtime's process, as soon as there is one.
+    pub async fn runtime(&self) -> Result<i32> {
+        let root = self.process.as_ref().context("the stack does not run")?.pid();
+        wait::until("a runtime", || {
+            let pids = census::descendants(root).ok()?;
+            pids.into_iter().find(|pid| census::name(*pid) == "sandbox-runtime")
+        })
+        .await
+    }
+
+    /// The processes that run and hold this text in their command line or environment.
+    pub fn processes_mentioning(&self, text: &str) -> Vec<i32> {
+        census::mentioning(text)
+    }
+
+    /// All files of the stack.
+    pub fn files(&self) -> Vec<PathBuf> {
+        census::files(self.folder())
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // Its children may lead groups of their own, which the process's own end does not reach.
+        if let Some(process) = &self.process {
+            kill_all(&census::descendants(process.pid()).unwrap_or_default());
+        }
+        if std::env::var_os("PAGURUS_KEEP_STATE").is_some() {
+            self.state.disable_cleanup(true);
+        }
+    }
+}
+
+fn kill_all(pids: &[i32]) {
+    for pid in pids {
+        // One that has just ended by itself is as good as killed.
+        drop(send(*pid, Signal::Kill));
+    }
+}
+
+/// The URL in the line by which `xtask dev --json` says that the stack is ready.
+fn ready_url(line: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    (value.get("event")? == "ready").then(|| value.get("url")?.as_str().map(str::to_owned))?
+}

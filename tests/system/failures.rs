@@ -1,0 +1,165 @@
+//! Every way in which a model fails, in both wire formats: one clear sentence, and the next message
+//! works.
+
+use anyhow::{Context, Result, ensure};
+use integration_tests::chat::{Chat, outline};
+use integration_tests::model::{Reply, ScriptedModel};
+use integration_tests::stack::Stack;
+use protocol::chat::ClientFrame;
+use protocol::session::Outcome;
+use protocol::{Problem, ProblemCode};
+use serde_json::json;
+
+use crate::gate::{self, system};
+use crate::scenarios::Scenarios;
+
+/// A failure, the code under which it must be reported, and words that its sentence or remedy must
+/// hold.
+type Failure = (&'static str, Reply, ProblemCode, &'static [&'static str]);
+
+fn failures(key: &'static [&'static str]) -> Vec<Failure> {
+    use ProblemCode::{
+        ModelAuthentication, ModelNoAnswer, ModelRateLimited, ModelRejectedRequest,
+        ModelStreamBroken, ModelUnavailable,
+    };
+    let said = || "half an answer that broke".to_owned();
+    vec![
+        ("401", Reply::Status(401), ModelAuthentication, key),
+        ("403", Reply::Status(403), ModelAuthentication, key),
+        ("404", Reply::Status(404), ModelRejectedRequest, &["model"]),
+        ("400", Reply::Status(400), ModelRejectedRequest, &["max_tokens"]),
+        ("429", Reply::Status(429), ModelRateLimited, &["7 s"]),
+        ("500", Reply::Status(500), ModelUnavailable, &["again"]),
+        ("529", Reply::Status(529), ModelUnavailable, &["again"]),
+        ("cut", Reply::Cut(said()), ModelStreamBroken, &["again"]),
+        ("cut-empty", Reply::Cut(String::new()), ModelStreamBroken, &["again"]),
+        ("error-event", Reply::ErrorEvent(said()), ModelUnavailable, &["again"]),
+        ("garbage", Reply::Garbage, ModelStreamBroken, &["again"]),
+        ("nothing", Reply::Nothing, ModelNoAnswer, &["empty", "again"]),
+    ]
+}
+
+#[test]
+fn failures_of_anthropic() -> gate::Outcome {
+    system("failures_of_anthropic", async {
+        let model = ScriptedModel::start().await?;
+        let stack = Stack::with(&model).await?;
+        each_failure(stack, &model, "anthropic", &["ANTHROPIC_API_KEY"]).await
+    })
+}
+
+#[test]
+fn failures_of_openai() -> gate::Outcome {
+    system("failures_of_openai", async {
+        let model = ScriptedModel::start().await?;
+        let stack = Stack::with_openai(&model).await?;
+        each_failure(stack, &model, "openai", &["OPENAI_API_KEY"]).await
+    })
+}
+
+async fn each_failure(
+    mut stack: Stack,
+    model: &ScriptedModel,
+    provider: &str,
+    key: &'static [&'static str],
+) -> Result<()> {
+    let mut all = Scenarios::default();
+    for failure in failures(key) {
+        let name = format!("{provider} {}", failure.0);
+        all.check(&name, one_failure(&stack, model, provider, failure)).await;
+    }
+    all.check("a tool call cut in half", cut_call(&stack, model)).await;
+    all.check("silence", silence(&stack, model)).await;
+    all.check("nobody listens", closed(&stack, model, provider)).await;
+    all.end(&stack)?;
+    model.assert_done()?;
+    stack.stop().await
+}
+
+async fn one_failure(
+    stack: &Stack,
+    model: &ScriptedModel,
+    provider: &str,
+    failure: Failure,
+) -> Result<()> {
+    let (name, reply, code, words) = failure;
+    let session = format!("failure-{name}.");
+    let model = model.topic(&session);
+    model.then(reply).says("All is well again.");
+    let mut chat = Chat::open(&stack.url, &session, 0).await?;
+    let answer = chat.ask(&session).await?;
+    let problem = answer.problem()?;
+    ensure!(problem.code == code, "{problem:?}");
+    is_clear(problem, provider)?;
+    let text = problem.to_string();
+    for word in words {
+        ensure!(text.contains(word), "{word:?} is not in {text:?}");
+    }
+    // An answer that says nothing may be in the log as one; a broken one never is.
+    ensure!(answer.text().is_empty(), "half an answer is in the log: {:?}", answer.text());
+    ensure!(outline(&chat.records).ends_with(" failed"), "{}", outline(&chat.records));
+
+    chat.ask("and now?").await?.completed().context("the next message")?;
+    let next = model.called(2).await?;
+    ensure!(!next.holds("half an answer"), "a half answer was used");
+    ensure!(next.holds(&session), "the first message is forgotten");
+    ensure!(next.complaint.is_none(), "the provider refuses it: {:?}", next.complaint);
+    Ok(())
+}
+
+/// One sentence that names who failed, and what to do.
+fn is_clear(problem: &Problem, provider: &str) -> Result<()> {
+    let Problem { message, remedy, .. } = problem;
+    let names = message.to_lowercase().contains(provider) || message.contains("model");
+    ensure!(names, "nobody is named: {message:?}");
+    ensure!(message.ends_with('.') || message.contains(": "), "no sentence: {message:?}");
+    ensure!(remedy.ends_with('.'), "no remedy: {problem:?}");
+    let text = problem.to_string();
+    ensure!(text.len() < 400 && !text.contains(['\n', '{', '<']), "not for a person: {text:?}");
+    Ok(())
+}
+
+/// A call whose arguments broke off is never run.
+async fn cut_call(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("cut-call");
+    let marker = stack.folder().join("cut-call");
+    let arguments = json!({ "command": format!("touch {}", marker.display()) });
+    model.then(Reply::CutTool { name: "bash".into(), arguments }).says("All is well again.");
+    let mut chat = Chat::open(&stack.url, "cut-call", 0).await?;
+    let answer = chat.ask("cut-call").await?;
+    ensure!(answer.problem()?.code == ProblemCode::ModelStreamBroken, "{:?}", answer.outcome);
+    chat.ask("and now?").await?.completed()?;
+    ensure!(!marker.exists(), "half a call was run");
+    ensure!(outline(&chat.records) == "user failed user assistant completed");
+    Ok(())
+}
+
+/// A model that says nothing at all is in the user's hand: stop ends it.
+async fn silence(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("silence");
+    model.then(Reply::Silence).says("All is well again.");
+    let mut chat = Chat::open(&stack.url, "silence", 0).await?;
+    chat.send("silence").await?;
+    model.called(1).await?;
+    chat.say(&ClientFrame::Stop).await?;
+    let answer = chat.answer().await?;
+    ensure!(answer.outcome == Outcome::Cancelled, "{:?}", answer.outcome);
+    chat.ask("and now?").await?.completed()?;
+    Ok(())
+}
+
+/// The provider's port is closed.
+async fn closed(stack: &Stack, model: &ScriptedModel, provider: &str) -> Result<()> {
+    model.close().await?;
+    let topic = model.topic("nobody-home");
+    let mut chat = Chat::open(&stack.url, "nobody-home", 0).await?;
+    let answer = chat.ask("nobody-home").await?;
+    let problem = answer.problem()?;
+    let codes = [ProblemCode::ModelUnavailable, ProblemCode::UpstreamFailed];
+    ensure!(codes.contains(&problem.code), "{problem:?}");
+    is_clear(problem, provider)?;
+    model.reopen().await?;
+    topic.says("All is well again.");
+    chat.ask("and now?").await?.completed()?;
+    Ok(())
+}
