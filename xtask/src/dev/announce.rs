@@ -1,0 +1,42 @@
+//! What `dev` says when the agent can be talked to.
+
+use serde_json::json;
+
+use super::stack::Stack;
+use super::{Ready, milliseconds};
+use crate::console;
+
+/// For a person.
+pub(super) fn to_person(stack: &Stack) {
+    let line = |text: &str| console::print(text);
+    line("");
+    line(&format!("  Pagurus is at http://127.0.0.1:{}", stack.port()));
+    line("");
+    line(&format!("  state   {} (remove it to start anew)", stack.state()));
+    line(&format!("  logs    {}", stack.logs()));
+    if stack.demo() {
+        line("  model   the demo model: fixed rules, not an AI. For a real one put");
+        line("          ANTHROPIC_API_KEY=… or OPENAI_API_KEY=… into .dev.vars and start again");
+    } else {
+        line("  model   yours, by the key that is set; MODEL=provider/name chooses another");
+    }
+    for said in stack.engine_says() {
+        line(&format!("  engine  {}", said.trim()));
+    }
+    line("");
+    line("  Ctrl-C stops everything.");
+}
+
+/// For a program.
+pub(super) fn as_json(stack: &Stack, ready: &Ready) {
+    let event = json!({
+        "event": "ready",
+        "url": format!("http://127.0.0.1:{}", stack.port()),
+        "state": stack.state(),
+        "logs": stack.logs(),
+        "demo_model": stack.demo(),
+        "build_ms": milliseconds(ready.build_time),
+        "ready_ms": milliseconds(ready.start_time),
+    });
+    console::print(&event.to_string());
+}

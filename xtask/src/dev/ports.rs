@@ -1,0 +1,55 @@
+//! Free ports on loopback.
+//!
+//! A port that is free now may be taken a moment later; whoever gets it then says so and fails.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::limits::PORT_ATTEMPTS_MAX;
+
+/// Where people expect a local Worker.
+pub(crate) const DEFAULT_PORT: u16 = 8787;
+
+/// The port to listen on: the one asked for, or any free one, or the default or one soon after it.
+pub(super) fn choose(wanted: Option<u16>, any: bool) -> Result<u16> {
+    match wanted {
+        Some(0) => free(),
+        Some(port) if port_is_free(port) => Ok(port),
+        Some(port) => {
+            bail!("port {port} is taken; choose another with --port, or leave --port out")
+        }
+        None if any => free(),
+        None => {
+            let near =
+                (DEFAULT_PORT..DEFAULT_PORT + PORT_ATTEMPTS_MAX).find(|port| port_is_free(*port));
+            near.map_or_else(free, Ok)
+        }
+    }
+}
+
+/// Whether nothing listens there.
+pub(crate) fn port_is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+fn free() -> Result<u16> {
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
+    Ok(listener.local_addr().context("asking for the port")?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_refused_when_it_was_asked_for() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let taken = listener.local_addr().unwrap().port();
+        assert!(format!("{:#}", choose(Some(taken), false).unwrap_err()).contains("--port"));
+        assert!(choose(None, true).unwrap() != taken);
+        assert!(choose(Some(0), false).unwrap() > 0);
+        assert!(choose(None, false).unwrap() > 0);
+    }
+}

@@ -1,0 +1,141 @@
+//! The Worker's settings for a local run, as an environment file.
+//!
+//! Invariant: keys go from the environment or `.dev.vars` into a file that only its owner can read,
+//! and nowhere else.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+/// Keys of model providers; with one of them the demo model is not started.
+const KEYS: &[&str] = &["ANTHROPIC_API_KEY", "OPENAI_API_KEY"];
+
+/// Everything else that is passed on from the environment.
+const OTHERS: &[&str] = &[
+    "ANTHROPIC_BASE_URL",
+    "OPENAI_BASE_URL",
+    "MODEL",
+    "MODEL_FIRST_BYTE_TIMEOUT_MS",
+    "MODEL_IDLE_TIMEOUT_MS",
+    "SANDBOX_SLEEP_AFTER",
+    "SANDBOX_INTERNET",
+];
+
+/// Whether a provider's key is set, in the environment or in the text of `.dev.vars`.
+pub(super) fn has_key(variable: &dyn Fn(&str) -> Option<String>, dev_vars: &str) -> bool {
+    KEYS.iter().any(|key| {
+        let in_environment = variable(key).is_some_and(|value| !value.trim().is_empty());
+        in_environment || dev_vars.lines().any(|line| sets(line, key))
+    })
+}
+
+/// Whether a line of an environment file gives this name a value.
+fn sets(line: &str, name: &str) -> bool {
+    let line = line.trim_start();
+    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+    let value = line.strip_prefix(name).and_then(|rest| rest.trim_start().strip_prefix('='));
+    value.is_some_and(|value| !value.trim().trim_matches(['"', '\'', '`']).is_empty())
+}
+
+/// The environment file's text.
+pub(super) fn file_text(
+    variable: &dyn Fn(&str) -> Option<String>,
+    demo_model: Option<&str>,
+) -> Result<String> {
+    let dev_mode = variable("DEV_MODE").unwrap_or_else(|| "true".to_owned());
+    let mut text = line("DEV_MODE", &dev_mode)?;
+    if let Some(url) = demo_model {
+        text += &line("DEMO_MODEL_URL", url)?;
+    }
+    for name in KEYS.iter().chain(OTHERS) {
+        if let Some(value) = variable(name) {
+            text += &line(name, &value)?;
+        }
+    }
+    Ok(text)
+}
+
+/// One line, in the quoting of the `dotenv` format. A `$` would be expanded even inside quotes.
+fn line(name: &str, value: &str) -> Result<String> {
+    let Some(quote) = ['\'', '`', '"'].into_iter().find(|quote| !value.contains(*quote)) else {
+        bail!(
+            "the value of {name} has all three kinds of quotes; an environment file cannot hold it"
+        );
+    };
+    if quote == '"' && value.contains('\\') {
+        bail!("the value of {name} has quotes and a backslash; an environment file cannot hold it");
+    }
+    Ok(format!("{name}={quote}{}{quote}\n", value.replace('$', "\\$")))
+}
+
+/// Writes a file that only its owner can read.
+pub(super) fn write_private(path: &Path, text: &str) -> Result<()> {
+    // A file that is there already would keep its old mode.
+    if path.exists() {
+        fs::remove_file(path).with_context(|| format!("replacing {}", path.display()))?;
+    }
+    let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.with_context(|| format!("creating {}", path.display()))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn nothing(_: &str) -> Option<String> {
+        None
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_it_is_set() {
+        let key = |name: &str| (name == "OPENAI_API_KEY").then(|| "sk".to_owned());
+        assert!(has_key(&key, ""));
+        assert!(has_key(&nothing, "A=1\nexport ANTHROPIC_API_KEY = 'x'\n"));
+        for none in [
+            "",
+            "#ANTHROPIC_API_KEY=x",
+            "ANTHROPIC_API_KEY=",
+            "OPENAI_API_KEY=\"\"",
+            "XOPENAI_API_KEY=1",
+        ] {
+            assert!(!has_key(&nothing, none), "{none}");
+        }
+        assert!(!has_key(&|_| Some(" ".into()), ""));
+    }
+
+    #[test]
+    fn the_file_has_what_the_environment_has() {
+        let variable = |name: &str| (name == "MODEL").then(|| "openai/gpt".to_owned());
+        assert_eq!(
+            file_text(&variable, Some("http://127.0.0.1:1")).unwrap(),
+            "DEV_MODE='true'\nDEMO_MODEL_URL='http://127.0.0.1:1'\nMODEL='openai/gpt'\n"
+        );
+        let closed = |name: &str| (name == "DEV_MODE").then(|| "false".to_owned());
+        assert_eq!(file_text(&closed, None).unwrap(), "DEV_MODE='false'\n");
+    }
+
+    #[test]
+    fn values_are_quoted_so_that_they_survive() {
+        assert_eq!(line("A", "a b#c").unwrap(), "A='a b#c'\n");
+        assert_eq!(line("A", "it's $HOME").unwrap(), "A=`it's \\$HOME`\n");
+        assert_eq!(line("A", "'`").unwrap(), "A=\"'`\"\n");
+        assert!(line("A", "'`\"").is_err());
+        assert!(line("A", "'`\\").is_err());
+    }
+
+    #[test]
+    fn the_file_is_private_even_when_it_was_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("env");
+        fs::write(&path, "old").unwrap();
+        write_private(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
