@@ -3,11 +3,10 @@
 
 use protocol::object::ObjectRoute;
 use protocol::{AgentId, Problem, ProblemCode};
-use worker::{Context, Env};
 
 use crate::auth::{Asking, admit};
 use crate::platform::http::{self, Body, Request, Response};
-use crate::platform::{loopback, object};
+use crate::platform::{Context, Env, loopback, object};
 use crate::routes::{Refusal, Route};
 use crate::settings::Settings;
 use crate::{services, web};

@@ -11,7 +11,8 @@ use super::core::{Core, books_failed};
 use super::lifecycle::Lifecycle;
 use super::store::{inbox, turns};
 use crate::limits::{DRAIN_MS_MAX, WATCHDOG_MS};
-use crate::platform::clock::now_ms;
+use crate::platform::clock::{self, now_ms};
+use crate::platform::log as console;
 
 /// When the alarm must go off next, if at all. Pure.
 fn due(
@@ -39,7 +40,7 @@ impl Core {
             Ok(Some(due)) => due,
             Ok(None) => return,
             Err(problem) => {
-                worker::console_error!("the alarm could not be set: {problem}");
+                console::trouble(format_args!("the alarm could not be set: {problem}"));
                 return;
             }
         };
@@ -48,9 +49,9 @@ impl Core {
             return;
         }
         let ahead = i64::try_from(due.saturating_sub(now)).unwrap_or(i64::MAX);
-        match self.state.storage().set_alarm(ahead).await {
+        match clock::ring(&self.state, ahead).await {
             Ok(()) => self.alarm_at_ms.set(Some(due)),
-            Err(error) => worker::console_error!("the alarm could not be set: {error}"),
+            Err(error) => console::trouble(format_args!("the alarm could not be set: {error}")),
         }
     }
 

@@ -10,31 +10,26 @@ use protocol::chat::{ClientFrame, Queued, ServerFrame};
 use protocol::limits::{CHAT_FRAME_BYTES_MAX, ID_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX};
 use protocol::session::UserMessage;
 use protocol::{CallId, Problem, ProblemCode, SessionId};
-use worker::{WebSocket, WebSocketIncomingMessage};
 
 use super::core::{Core, books_failed};
 use super::store::inbox::{self, Accepted};
 use super::store::{log, turns};
 use crate::limits::{REPLAY_RECORDS_MAX, WAITING_MESSAGES_MAX};
 use crate::platform::clock::now_ms;
-use crate::platform::sockets::{self, CLOSE_UNINTELLIGIBLE};
+use crate::platform::sockets::{self, CLOSE_UNINTELLIGIBLE, Socket};
 
 /// The channel's name in the books.
 const CHANNEL: &str = "web";
 
 impl Core {
-    /// Acts on one frame of a page.
-    pub(super) async fn on_frame(
-        self: &Rc<Self>,
-        socket: &WebSocket,
-        message: WebSocketIncomingMessage,
-    ) {
+    /// Acts on one frame of a page; `None` for one that is not text.
+    pub(super) async fn on_frame(self: &Rc<Self>, socket: &Socket, message: Option<String>) {
         let frame = match message {
-            WebSocketIncomingMessage::String(text) if text.len() <= CHAT_FRAME_BYTES_MAX => {
+            Some(text) if text.len() <= CHAT_FRAME_BYTES_MAX => {
                 serde_json::from_str::<ClientFrame>(&text).map_err(|error| error.to_string())
             }
-            WebSocketIncomingMessage::String(_) => Err("it is too large".into()),
-            WebSocketIncomingMessage::Binary(_) => Err("it is not text".into()),
+            Some(_) => Err("it is too large".into()),
+            None => Err("it is not text".into()),
         };
         let frame = match frame {
             Ok(frame) => frame,
@@ -62,7 +57,7 @@ impl Core {
 
     fn hello(
         self: &Rc<Self>,
-        socket: &WebSocket,
+        socket: &Socket,
         session: &SessionId,
         after: u64,
     ) -> Result<(), Problem> {
@@ -102,7 +97,7 @@ impl Core {
 
     async fn accept(
         self: &Rc<Self>,
-        socket: &WebSocket,
+        socket: &Socket,
         id: &str,
         text: String,
     ) -> Result<(), Problem> {
@@ -125,7 +120,7 @@ impl Core {
         pumped
     }
 
-    async fn stop(self: &Rc<Self>, socket: &WebSocket) -> Result<(), Problem> {
+    async fn stop(self: &Rc<Self>, socket: &Socket) -> Result<(), Problem> {
         let session = followed(socket)?;
         let running = turns::running_in(&self.sql, &session).map_err(|e| books_failed(&e))?;
         let Some(running) = running else { return Ok(()) };
@@ -135,7 +130,7 @@ impl Core {
     }
 }
 
-fn followed(socket: &WebSocket) -> Result<SessionId, Problem> {
+fn followed(socket: &Socket) -> Result<SessionId, Problem> {
     sockets::followed(socket)
         .ok_or_else(|| bad_request("Say hello with a session first.".to_owned()))
 }

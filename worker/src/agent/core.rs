@@ -10,12 +10,12 @@ use std::rc::Rc;
 use protocol::chat::ServerFrame;
 use protocol::problem::chain;
 use protocol::{AgentId, Problem, ProblemCode, SessionId};
-use worker::{Env, State};
 
 use super::live::Live;
 use super::store::{identity, log, schema};
 use super::wake::Sandbox;
-use crate::platform::{clock, sockets, sql::ObjectSql};
+use crate::platform::log as console;
+use crate::platform::{Env, State, clock, sockets, sql::ObjectSql};
 use crate::ports::SqlError;
 use crate::settings::Settings;
 
@@ -42,7 +42,7 @@ pub(super) struct Core {
 
 /// A failure of the books as a problem for whoever asked.
 pub(super) fn books_failed(error: &SqlError) -> Problem {
-    worker::console_error!("{}", chain(error));
+    console::trouble(format_args!("{}", chain(error)));
     Problem::new(ProblemCode::Internal, "The agent's books could not be read or written.")
         .remedy("Try again; if it stays so, see the Worker's log.")
 }

@@ -19,6 +19,7 @@ use super::store::turns::{self, Running};
 use super::store::{inbox, log};
 use crate::limits::{BUSY_MAX, BUSY_PAUSE_MS, REATTACH_MAX, TURN_ATTEMPTS_MAX, TURN_RECORDS_MAX};
 use crate::platform::clock::{now_ms, pause, unique};
+use crate::platform::log as console;
 
 impl Core {
     /// Sets every session in motion that has something to do and nobody who does it.
@@ -46,7 +47,7 @@ impl Core {
         self.driving.borrow_mut().remove(&session);
         // After a failure of the books only the alarm tries again: at once would be a spin.
         if let Err(problem) = result.and_then(|()| self.pump()) {
-            worker::console_error!("session {session} stands still: {problem}");
+            console::trouble(format_args!("session {session} stands still: {problem}"));
         }
         self.arm().await;
     }

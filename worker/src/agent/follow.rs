@@ -13,6 +13,7 @@ use super::core::{Core, books_failed};
 use super::lines::Lines;
 use super::store::turns::Running;
 use crate::platform::http::Response;
+use crate::platform::log as console;
 
 /// What became of following.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl Core {
         let mut response = match self.post(running, request, next).await {
             Ok(response) => response,
             Err(error) => {
-                worker::console_log!("turn {}: {error}", running.turn);
+                console::note(format_args!("turn {}: {error}", running.turn));
                 self.lose(epoch).await;
                 return Followed::Lost { next };
             }
@@ -98,7 +99,7 @@ impl Core {
             ProblemCode::NotFound if next > 1 => Followed::Lost { next: 1 },
             ProblemCode::Busy => Followed::Busy(problem),
             ProblemCode::Draining | ProblemCode::StaleEpoch => {
-                worker::console_log!("epoch {epoch} refuses the turn: {problem}");
+                console::note(format_args!("epoch {epoch} refuses the turn: {problem}"));
                 self.lose(epoch).await;
                 Followed::Lost { next: 1 }
             }
@@ -117,7 +118,7 @@ impl Core {
             {
                 Ok(lines) => lines,
                 Err(error) => {
-                    worker::console_log!("turn {}: {error}", running.turn);
+                    console::note(format_args!("turn {}: {error}", running.turn));
                     break;
                 }
             };
@@ -125,7 +126,7 @@ impl Core {
                 let event: TurnEvent = match serde_json::from_slice(&line) {
                     Ok(event) => event,
                     Err(error) => {
-                        worker::console_error!("turn {}: an event: {error}", running.turn);
+                        console::trouble(format_args!("turn {}: an event: {error}", running.turn));
                         return Followed::Lost { next };
                     }
                 };
@@ -147,7 +148,7 @@ impl Core {
         match kind {
             EventKind::Appended { .. } => {
                 if let Err(error) = self.show_log(&running.session, running.before) {
-                    worker::console_error!("{}", books_failed(&error));
+                    console::trouble(format_args!("{}", books_failed(&error)));
                 }
                 None
             }
@@ -176,7 +177,7 @@ impl Core {
 
     async fn lose(&self, epoch: Epoch) {
         if let Err(problem) = self.abandon(epoch).await {
-            worker::console_error!("epoch {epoch}: {problem}");
+            console::trouble(format_args!("epoch {epoch}: {problem}"));
         }
     }
 }

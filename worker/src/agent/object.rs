@@ -45,7 +45,11 @@ impl DurableObject for Agent {
         socket: WebSocket,
         message: WebSocketIncomingMessage,
     ) -> Result<()> {
-        self.core.on_frame(&socket, message).await;
+        let text = match message {
+            WebSocketIncomingMessage::String(text) => Some(text),
+            WebSocketIncomingMessage::Binary(_) => None,
+        };
+        self.core.on_frame(&socket, text).await;
         Ok(())
     }
 

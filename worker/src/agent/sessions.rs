@@ -14,6 +14,7 @@ use super::store::log::{self, Appended};
 use super::store::turns::Running;
 use crate::platform::clock::now_ms;
 use crate::platform::http::{self, Request, Response};
+use crate::platform::log as console;
 
 impl Core {
     /// Refuses every life of the container but the current one.
@@ -82,13 +83,13 @@ impl Core {
         let route = RuntimeRoute::Cancel { turn: running.turn.clone() };
         match container.call(&route, None).await {
             Ok(response) if response.status_code() == 202 => {}
-            Ok(response) => worker::console_log!(
+            Ok(response) => console::note(format_args!(
                 "the runtime answers {} to stopping {}",
                 response.status_code(),
                 running.turn
-            ),
+            )),
             Err(error) => {
-                worker::console_log!("{} could not be stopped yet: {error}", running.turn);
+                console::note(format_args!("{} could not be stopped yet: {error}", running.turn));
             }
         }
     }

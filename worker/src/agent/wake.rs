@@ -14,7 +14,6 @@ use protocol::runtime::{
 };
 use protocol::version::is_supported;
 use protocol::{Epoch, Problem, ProblemCode};
-use worker::State;
 
 use super::core::{Core, books_failed};
 use super::lifecycle::{Lifecycle, Wake};
@@ -23,8 +22,10 @@ use crate::limits::{
     CONTAINER_READY_MS_MAX, DRAIN_MS_MAX, HEALTH_PAUSE_MS_FIRST, HEALTH_PAUSE_MS_MAX,
     HEALTH_PROBE_MS_MAX, SLEEP_AFTER_MS_DEFAULT,
 };
+use crate::platform::State;
 use crate::platform::clock::{now_ms, pause};
 use crate::platform::container::{Container, ContainerError};
+use crate::platform::log as console;
 use crate::platform::loopback::ContainerIdentity;
 
 type Waking = Shared<LocalBoxFuture<'static, Result<Epoch, Problem>>>;
@@ -106,11 +107,11 @@ impl Core {
             if taken.is_ok() && probe(container).await.is_ok_and(|health| health.epoch == epoch) {
                 self.watch_exit(container, epoch);
                 self.enter(epoch, &Lifecycle::Ready { since_ms: now_ms() })?;
-                worker::console_log!("container of epoch {epoch} taken over");
+                console::note(format_args!("container of epoch {epoch} taken over"));
                 return Ok(Some(epoch));
             }
         }
-        worker::console_log!("a container that is not of epoch {epoch} is destroyed");
+        console::note(format_args!("a container that is not of epoch {epoch} is destroyed"));
         container.destroy().await.map_err(|error| container_failed(&error))?;
         Ok(None)
     }
@@ -132,7 +133,7 @@ impl Core {
                 Ok(epoch)
             }
             Err(problem) => {
-                worker::console_error!("epoch {epoch}: {problem}");
+                console::trouble(format_args!("epoch {epoch}: {problem}"));
                 self.enter(epoch, &starting.failed(problem.message.clone(), now_ms()))?;
                 Err(problem)
             }
@@ -169,8 +170,8 @@ impl Core {
         let core = Rc::clone(self);
         self.spawn(async move {
             match ended.await {
-                Ok(()) => worker::console_log!("the container of epoch {epoch} ended"),
-                Err(error) => worker::console_log!("epoch {epoch}: {error}"),
+                Ok(()) => console::note(format_args!("the container of epoch {epoch} ended")),
+                Err(error) => console::note(format_args!("epoch {epoch}: {error}")),
             }
             core.exited(epoch);
         });
@@ -182,7 +183,7 @@ impl Core {
             state.exited(exited, current).map_or(Ok(()), |cold| self.enter(current, &cold))
         });
         if let Err(problem) = noted {
-            worker::console_error!("the container's end could not be noted: {problem}");
+            console::trouble(format_args!("the container's end could not be noted: {problem}"));
         }
     }
 

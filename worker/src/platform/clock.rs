@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wasm_bindgen::prelude::wasm_bindgen;
+use worker::State;
 
 #[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen)]
 extern "C" {
@@ -18,6 +19,11 @@ pub(crate) fn now_ms() -> u64 {
 /// A fresh random identifier (a version 4 UUID).
 pub(crate) fn unique() -> String {
     random_uuid()
+}
+
+/// Sets the object's one alarm, so many milliseconds ahead, in place of the one that is set.
+pub(crate) async fn ring(state: &State, ahead_ms: i64) -> Result<(), worker::Error> {
+    state.storage().set_alarm(ahead_ms).await
 }
 
 /// Waits.

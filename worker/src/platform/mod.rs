@@ -6,7 +6,11 @@
 pub(crate) mod clock;
 pub(crate) mod container;
 pub(crate) mod http;
+pub(crate) mod log;
 pub(crate) mod loopback;
 pub(crate) mod object;
 pub(crate) mod sockets;
 pub(crate) mod sql;
+
+/// Handles that other rooms hand on and do not look into.
+pub(crate) use worker::{Context, Env, State};

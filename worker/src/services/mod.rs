@@ -9,11 +9,10 @@ mod model;
 use protocol::edge::{EdgeRoute, PROBLEM_HEADER};
 use protocol::object::ObjectRoute;
 use protocol::{Problem, ProblemCode};
-use worker::Env;
 
 use crate::platform::http::{self, Request, Response};
 use crate::platform::loopback::ContainerIdentity;
-use crate::platform::object;
+use crate::platform::{Env, object};
 
 /// Serves a request of a container.
 pub(crate) async fn serve(request: &Request, env: &Env, caller: &ContainerIdentity) -> Response {

@@ -8,12 +8,11 @@ use dialects::Dialect;
 use protocol::object::ObjectRoute;
 use protocol::turn::ModelApi;
 use protocol::{Problem, ProblemCode};
-use worker::Env;
 
 use crate::limits::MODEL_REQUEST_BYTES_MAX;
 use crate::platform::http::{self, Body, Request, Response};
 use crate::platform::loopback::ContainerIdentity;
-use crate::platform::object;
+use crate::platform::{Env, object};
 use crate::settings::{Provider, Settings};
 
 /// Request headers of the container that a provider may see.
@@ -100,7 +99,7 @@ async fn forward(request: &Request, provider: &Provider) -> Result<Response, Pro
         kept.iter().map(|(name, value)| (*name, value.as_str())).collect();
     headers.extend(key.as_ref().map(|(name, value)| (*name, value.as_str())));
     let url = dialect(provider).endpoint(&provider.base_url);
-    let unreachable = |error: worker::Error| {
+    let unreachable = |error: http::Error| {
         Problem::new(
             ProblemCode::UpstreamFailed,
             format!("The model provider {} could not be reached: {error}.", provider.name),

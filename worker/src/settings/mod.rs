@@ -92,7 +92,7 @@ const CONTEXT_TOKENS: u32 = 128_000;
 
 impl Settings {
     /// The settings of a deployment.
-    pub(crate) fn of(env: &worker::Env) -> Self {
+    pub(crate) fn of(env: &crate::platform::Env) -> Self {
         // A secret and a variable read alike: both are texts in the environment.
         Self::parse(&|name| env.var(name).ok().map(|value| value.to_string()))
     }
