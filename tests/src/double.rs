@@ -60,10 +60,7 @@ impl Double {
         .map(Ok)
     }
 
-    async fn start(
-        mut command: Command,
-        ready: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self> {
+    async fn start(mut command: Command, ready: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let folder = TempDir::with_prefix("pagurus-double-")?;
         let mut process = Process::spawn(&mut command, &folder.path().join("log"))?;
         let url = process.wait_for("address of a double", DOUBLE_READY, ready).await?;

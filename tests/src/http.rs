@@ -24,7 +24,10 @@ impl Answer {
         let (Some(start), Some(end)) = (self.body.find('{'), self.body.rfind('}')) else {
             return Value::Null;
         };
-        self.body.get(start..=end).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        self.body
+            .get(start..=end)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -36,17 +39,15 @@ pub async fn send(
     body: &[u8],
 ) -> Result<Answer> {
     let authority = authority(base_url);
-    let mut request = format!("{request_line} HTTP/1.1\r\nconnection: close\r\n");
+    let mut lines = vec![format!("{request_line} HTTP/1.1"), "connection: close".to_owned()];
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        request += &format!("host: {authority}\r\n");
+        lines.push(format!("host: {authority}"));
     }
-    for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
-    }
+    lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
     if !body.is_empty() {
-        request += &format!("content-length: {}\r\n", body.len());
+        lines.push(format!("content-length: {}", body.len()));
     }
-    request += "\r\n";
+    let request = format!("{}\r\n\r\n", lines.join("\r\n"));
     raw(authority, &[request.as_bytes(), body].concat()).await
 }
 

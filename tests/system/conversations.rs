@@ -5,6 +5,7 @@ use integration_tests::chat::{Chat, assistant_text, outline};
 use integration_tests::model::{Reply, ScriptedModel};
 use integration_tests::stack::{CANARY_KEY, Stack};
 use integration_tests::wait;
+use protocol::ProblemCode;
 use protocol::chat::{ClientFrame, ServerFrame};
 use protocol::session::{Item, Outcome, ToolStatus};
 
@@ -21,6 +22,7 @@ fn conversations() -> gate::Outcome {
         all.check("three messages with a tool call", three_messages(&stack, &model)).await;
         all.check("a message sent twice", sent_twice(&stack, &model)).await;
         all.check("messages while a turn runs", queued(&stack, &model)).await;
+        all.check("more messages than may wait", too_many(&stack, &model)).await;
         all.check("two sessions at once", side_by_side(&stack, &model)).await;
         all.check("a page that joins late", joins_late(&stack, &model)).await;
         all.check("stop in the answer", stop_in_answer(&stack, &model)).await;
@@ -62,8 +64,7 @@ async fn three_messages(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     ensure!(calls[2].holds("shell-of-42-crabs"), "the tool's output did not reach the model");
     ensure!(calls[3].holds("my name is Bernard"), "the first message is forgotten");
     ensure!(calls[0].path == "/v1/messages", "asked at {}", calls[0].path);
-    let key = calls[0].headers.get("x-api-key").map(|key| key.as_bytes());
-    ensure!(key == Some(CANARY_KEY.as_bytes()), "the edge did not add the key");
+    ensure!(calls[0].header("x-api-key") == Some(CANARY_KEY), "the edge did not add the key");
 
     let again = Chat::open(&stack.url, "crab-talk", 0).await?;
     ensure!(again.records == chat.records, "a new page sees another history");
@@ -122,6 +123,33 @@ async fn queued(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     let place = |text: &str| body.find(text);
     ensure!(place("message one") < place("message two"), "not in order");
     ensure!(place("message two") < place("message three"), "not in order");
+    Ok(())
+}
+
+/// As many messages as may wait in one session while a turn runs.
+const WAITING_MESSAGES_MAX: usize = 100;
+
+async fn too_many(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("long-line");
+    model.then(Reply::Held("First.".into())).says("All of them.");
+    let mut chat = Chat::open(&stack.url, "long-line", 0).await?;
+    chat.send("long-line").await?;
+    model.called(1).await?;
+    for number in 0..WAITING_MESSAGES_MAX {
+        let id = chat.send(&format!("waiting-{number}.")).await?;
+        chat.accepted(&id).await?;
+    }
+    let id = chat.send("one too many").await?;
+    let (rejected, problem) = chat.rejected().await?;
+    ensure!(rejected == id && problem.code == ProblemCode::Busy, "{rejected}: {problem:?}");
+    model.release();
+    chat.answer().await?.completed()?;
+    chat.answer().await?.completed()?;
+    let next = model.called(2).await?;
+    let missing: Vec<usize> =
+        (0..WAITING_MESSAGES_MAX).filter(|n| !next.holds(&format!("waiting-{n}."))).collect();
+    ensure!(missing.is_empty(), "lost: {missing:?}");
+    ensure!(!next.holds("one too many"), "what was rejected was used");
     Ok(())
 }
 

@@ -129,7 +129,7 @@ async fn leftover(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     let folder = stack.folder();
     let (go, told) = (folder.join("ghost-go"), folder.join("ghost-told"));
     let script = format!(
-        r#"cat > {ghost} <<'END'
+        r"cat > {ghost} <<'END'
 for _ in $(seq 1500); do
   if [ -e {go} ]; then
     curl -sS -m 10 -o {told}.body -w '%{{http_code}}' http://edge.internal/session/ghost-writer \
@@ -141,7 +141,7 @@ for _ in $(seq 1500); do
 done
 END
 setsid nohup bash {ghost} > /dev/null 2>&1 &
-echo left behind"#,
+echo left behind",
         ghost = folder.join("ghost.sh").display(),
         go = go.display(),
         told = told.display(),
@@ -243,9 +243,8 @@ async fn everything_killed(stack: &mut Stack, model: &ScriptedModel) -> Result<(
 /// The outline of a session's log once its turn is over.
 async fn settled(url: &str, session: &str) -> Result<String> {
     let mut chat = Chat::open(url, session, 0).await?;
-    let over = |chat: &Chat| {
-        matches!(chat.records.last().map(|r| &r.item), Some(Item::TurnEnded { .. }))
-    };
+    let over =
+        |chat: &Chat| matches!(chat.records.last().map(|r| &r.item), Some(Item::TurnEnded { .. }));
     while !over(&chat) {
         chat.frame().await?;
     }

@@ -4,7 +4,9 @@
 use anyhow::{Context, Result, ensure};
 use integration_tests::chat::{Chat, outline};
 use integration_tests::model::{Reply, ScriptedModel};
-use integration_tests::stack::Stack;
+use integration_tests::process::alive;
+use integration_tests::stack::{CANARY_KEY, Stack};
+use integration_tests::wait;
 use protocol::chat::ClientFrame;
 use protocol::session::Outcome;
 use protocol::{Problem, ProblemCode};
@@ -36,15 +38,22 @@ fn failures(key: &'static [&'static str]) -> Vec<Failure> {
         ("error-event", Reply::ErrorEvent(said()), ModelUnavailable, &["again"]),
         ("garbage", Reply::Garbage, ModelStreamBroken, &["again"]),
         ("nothing", Reply::Nothing, ModelNoAnswer, &["empty", "again"]),
+        ("no-head", Reply::Held(said()), ModelUnavailable, &["1.5 s", "again"]),
+        ("no-byte", Reply::Silence, ModelUnavailable, &["1.5 s", "again"]),
+        ("fell-silent", Reply::Stall(said()), ModelStreamBroken, &["1.5 s", "again"]),
     ]
 }
+
+/// How long a model may be silent in these tests. Everything else that the scripted model says
+/// comes at once.
+const SILENCE_MS: &str = "1500";
 
 #[test]
 fn failures_of_anthropic() -> gate::Outcome {
     system("failures_of_anthropic", async {
         let model = ScriptedModel::start().await?;
-        let stack = Stack::with(&model).await?;
-        each_failure(stack, &model, "anthropic", &["ANTHROPIC_API_KEY"]).await
+        let settings = [("ANTHROPIC_API_KEY", CANARY_KEY), ("ANTHROPIC_BASE_URL", &model.url)];
+        each_failure(&settings, &model, "anthropic", &["ANTHROPIC_API_KEY"]).await
     })
 }
 
@@ -52,25 +61,33 @@ fn failures_of_anthropic() -> gate::Outcome {
 fn failures_of_openai() -> gate::Outcome {
     system("failures_of_openai", async {
         let model = ScriptedModel::start().await?;
-        let stack = Stack::with_openai(&model).await?;
-        each_failure(stack, &model, "openai", &["OPENAI_API_KEY"]).await
+        let base_url = format!("{}/v1", model.url);
+        let settings = [("OPENAI_API_KEY", CANARY_KEY), ("OPENAI_BASE_URL", &base_url)];
+        each_failure(&settings, &model, "openai", &["OPENAI_API_KEY"]).await
     })
 }
 
 async fn each_failure(
-    mut stack: Stack,
+    settings: &[(&str, &str)],
     model: &ScriptedModel,
     provider: &str,
     key: &'static [&'static str],
 ) -> Result<()> {
+    let more = [
+        ("MODEL_FIRST_BYTE_TIMEOUT_MS", SILENCE_MS),
+        ("MODEL_IDLE_TIMEOUT_MS", SILENCE_MS),
+        ("SANDBOX_SLEEP_AFTER", "5s"),
+    ];
+    let mut stack = Stack::start(&[settings, &more].concat()).await?;
     let mut all = Scenarios::default();
     for failure in failures(key) {
         let name = format!("{provider} {}", failure.0);
         all.check(&name, one_failure(&stack, model, provider, failure)).await;
     }
     all.check("a tool call cut in half", cut_call(&stack, model)).await;
-    all.check("silence", silence(&stack, model)).await;
+    all.check("silence, stopped by hand", stopped_silence(&stack, model)).await;
     all.check("nobody listens", closed(&stack, model, provider)).await;
+    all.check("asleep and awake again", sleeps(&stack, model)).await;
     all.end(&stack)?;
     model.assert_done()?;
     stack.stop().await
@@ -135,11 +152,11 @@ async fn cut_call(stack: &Stack, model: &ScriptedModel) -> Result<()> {
 }
 
 /// A model that says nothing at all is in the user's hand: stop ends it.
-async fn silence(stack: &Stack, model: &ScriptedModel) -> Result<()> {
-    let model = model.topic("silence");
+async fn stopped_silence(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("quiet-please");
     model.then(Reply::Silence).says("All is well again.");
-    let mut chat = Chat::open(&stack.url, "silence", 0).await?;
-    chat.send("silence").await?;
+    let mut chat = Chat::open(&stack.url, "quiet-please", 0).await?;
+    chat.send("quiet-please").await?;
     model.called(1).await?;
     chat.say(&ClientFrame::Stop).await?;
     let answer = chat.answer().await?;
@@ -161,5 +178,19 @@ async fn closed(stack: &Stack, model: &ScriptedModel, provider: &str) -> Result<
     model.reopen().await?;
     topic.says("All is well again.");
     chat.ask("and now?").await?.completed()?;
+    Ok(())
+}
+
+/// Without work the container goes, and the next message brings it back with all it knew.
+async fn sleeps(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("good-night");
+    model.says("Sleep well.").says("Good morning.");
+    let mut chat = Chat::open(&stack.url, "good-night", 0).await?;
+    chat.ask("good-night, my dream was blue").await?.completed()?;
+    let pid = stack.runtime().await?;
+    wait::until_true("the container's sleep", || !alive(pid)).await?;
+    chat.ask("what was my dream?").await?.completed()?;
+    ensure!(stack.runtime().await? != pid);
+    ensure!(model.called(2).await?.holds("my dream was blue"), "the dream is forgotten");
     Ok(())
 }

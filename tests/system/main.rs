@@ -14,5 +14,6 @@ mod door;
 mod doubles;
 mod failures;
 mod gate;
+mod newcomer;
 mod page;
 mod scenarios;

@@ -12,6 +12,17 @@ pub(crate) const CONTAINER_READY_MS_MAX: u64 = 45_000;
 /// Longest wait for one health probe. A port that does not listen refuses at once.
 pub(crate) const HEALTH_PROBE_MS_MAX: u64 = 5_000;
 
+/// Longest silence of a turn's event stream before the runtime is asked whether it lives. Models and
+/// tools may be silent for minutes, so silence alone says nothing.
+pub(crate) const STREAM_SILENCE_MS_MAX: u64 = 15_000;
+
+/// Longest wait for the runtime's answer to a posted turn: it answers before it does anything.
+pub(crate) const POST_ANSWER_MS_MAX: u64 = 15_000;
+
+/// Longest wait for the platform to do something with the container (intercept, destroy). It takes
+/// milliseconds; without a bound a fault there would hold a session for ever.
+pub(crate) const PLATFORM_CALL_MS_MAX: u64 = 30_000;
+
 /// First pause between health probes; each later one is a half longer, up to
 /// [`HEALTH_PAUSE_MS_MAX`]. The runtime binds its port within 15 ms of its start.
 pub(crate) const HEALTH_PAUSE_MS_FIRST: u64 = 4;

@@ -4,7 +4,7 @@
 //! answered 500 and counted, so that [`ScriptedModel::assert_done`] tells.
 //!
 //! One model can play several conversations at once: a [`ScriptedModel::topic`] has a script of its
-//! own for the requests that hold the topic's name anywhere.
+//! own for the requests in which its name is the last of all topics' names.
 
 mod reply;
 mod rules;
@@ -56,6 +56,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// A header of the request.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
     /// Whether the request's body holds this text anywhere.
     pub fn holds(&self, text: &str) -> bool {
         self.body.to_string().contains(text)
@@ -77,10 +82,13 @@ struct Book {
 }
 
 impl Book {
-    /// The topic with the longest name among those that the request holds; "" when there is none.
+    /// The topic that the request names last; "" when it names none.
     fn topic_of(&self, body: &str) -> String {
-        let named = self.scripts.keys().filter(|topic| body.contains(topic.as_str()));
-        named.max_by_key(|topic| topic.len()).cloned().unwrap_or_default()
+        let named = self.scripts.keys().filter(|topic| !topic.is_empty()).filter_map(|topic| {
+            let place = body.rfind(topic.as_str())?;
+            Some((place, topic.len(), topic))
+        });
+        named.max().map(|(_, _, topic)| topic.clone()).unwrap_or_default()
     }
 }
 
@@ -106,8 +114,7 @@ impl ScriptedModel {
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let model =
-            Self { url, topic: String::new(), book: Arc::default(), door: Arc::default() };
+        let model = Self { url, topic: String::new(), book: Arc::default(), door: Arc::default() };
         model.serve(listener);
         Ok(model)
     }
@@ -274,7 +281,6 @@ fn note(
     let script = book.scripts.entry(topic).or_default();
     let reply = script.replies.pop_front();
     script.beyond += usize::from(reply.is_none());
-    let scene =
-        Scene { gate: Arc::clone(&script.gate), left: Arc::clone(&script.left), number };
+    let scene = Scene { gate: Arc::clone(&script.gate), left: Arc::clone(&script.left), number };
     (reply.unwrap_or(Reply::Status(500)), scene)
 }

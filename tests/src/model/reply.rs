@@ -41,6 +41,8 @@ pub enum Reply {
     ErrorEvent(String),
     /// Headers and no more, until the caller gives up.
     Silence,
+    /// Text, and then nothing at all, until the caller gives up.
+    Stall(String),
     /// Bytes that are no stream of events.
     Garbage,
     /// A whole answer that says nothing.
@@ -93,14 +95,8 @@ pub(super) async fn respond(scene: Scene, reply: Reply, format: Format) -> Respo
             events.push(wire::error_event(format));
             whole(events)
         }
-        Reply::Silence => {
-            let leaving = Leaving::watch(&scene);
-            let silence = stream::once(async move {
-                let _leaving = leaving;
-                std::future::pending::<String>().await
-            });
-            streamed(silence.boxed())
-        }
+        Reply::Silence => stalled(&scene, Vec::new()),
+        Reply::Stall(text) => stalled(&scene, wire::text_begin(&text, format)),
         Reply::Garbage => whole(vec!["\u{0}\u{1}not a stream\n\n{{{".to_owned()]),
     }
 }
@@ -121,6 +117,16 @@ fn paused(scene: &Scene, said: &str, rest: &str, format: Format) -> Response {
         }
     });
     streamed(first.chain(second).boxed())
+}
+
+/// These events, and then an end that never comes.
+fn stalled(scene: &Scene, events: Vec<String>) -> Response {
+    let leaving = Leaving::watch(scene);
+    let silence = stream::once(async move {
+        let _leaving = leaving;
+        std::future::pending::<String>().await
+    });
+    streamed(stream::iter(events).chain(silence).boxed())
 }
 
 fn refuse(status: u16, format: Format) -> Response {

@@ -22,8 +22,11 @@ pub const CANARY_KEY: &str = "canary-7f3a-never-inside";
 const SETTINGS: &[&str] = &[
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
+    "DEMO_MODEL_URL",
     "DEV_MODE",
     "MODEL",
+    "MODEL_FIRST_BYTE_TIMEOUT_MS",
+    "MODEL_IDLE_TIMEOUT_MS",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "SANDBOX_INTERNET",
@@ -83,7 +86,8 @@ impl Stack {
             .current_dir(paths::root()?)
             .args(["dev", "--json", "--port", port, "--state"])
             .arg(self.folder().join("state"))
-            .env("PAGURUS_BUILT", "1");
+            .env("PAGURUS_BUILT", "1")
+            .env("PAGURUS_HERMETIC", "1");
         for name in SETTINGS {
             command.env_remove(name);
         }
@@ -108,18 +112,15 @@ impl Stack {
 
     /// The ends of all its logs, for a failure's message.
     pub fn tails(&self) -> String {
-        let mut text = String::new();
-        for path in census::files(self.folder()) {
-            if path.extension().is_none_or(|extension| extension != "log") {
-                continue;
-            }
-            let bytes = std::fs::read(&path).unwrap_or_default();
-            let log = String::from_utf8_lossy(&bytes);
+        let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
+        let tail = |path: PathBuf| {
+            let log = std::fs::read(&path).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
             let lines: Vec<&str> = log.lines().collect();
             let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
-            text += &format!("--- {}\n{}\n", path.display(), tail.join("\n"));
-        }
-        text
+            format!("--- {}\n{}\n", path.display(), tail.join("\n"))
+        };
+        census::files(self.folder()).into_iter().filter(is_log).map(tail).collect()
     }
 
     /// Stops the stack as `kill` does and checks that nothing of it is left.

@@ -12,7 +12,9 @@ use protocol::{Epoch, Problem, ProblemCode};
 use super::core::{Core, books_failed};
 use super::lines::Lines;
 use super::store::turns::Running;
-use crate::platform::http::Response;
+use crate::limits::{POST_ANSWER_MS_MAX, STREAM_SILENCE_MS_MAX};
+use crate::platform::clock::within;
+use crate::platform::http::{ByteStream, Response};
 use crate::platform::log as console;
 
 /// What became of following.
@@ -34,6 +36,29 @@ pub(super) enum Followed {
         /// The first event that was not heard.
         next: u64,
     },
+}
+
+/// How far a stream was heard.
+#[derive(Debug)]
+struct Hearing {
+    /// The first event that was not.
+    next: u64,
+    lines: Lines,
+}
+
+impl Hearing {
+    /// The events that a piece of the stream completes.
+    fn events(&mut self, piece: &[u8]) -> Result<Vec<EventKind>, String> {
+        let lines = self.lines.feed(piece).map_err(|error| error.to_string())?;
+        let mut kinds = Vec::with_capacity(lines.len());
+        for line in lines {
+            let event: TurnEvent =
+                serde_json::from_slice(&line).map_err(|error| format!("an event: {error}"))?;
+            self.next = event.n + 1;
+            kinds.push(event.kind);
+        }
+        Ok(kinds)
+    }
 }
 
 impl Core {
@@ -64,7 +89,7 @@ impl Core {
         if response.status_code() != 200 {
             return self.refused(epoch, &mut response, next).await;
         }
-        let followed = self.hear(running, response, next).await;
+        let followed = self.hear(running, epoch, response, next).await;
         if matches!(followed, Followed::Lost { .. }) {
             self.lose_unless_alive(epoch).await;
         }
@@ -84,7 +109,10 @@ impl Core {
         } else {
             (RuntimeRoute::Events { turn: running.turn.clone(), from: next }, None)
         };
-        container.call(&route, body).await.map_err(|error| chain(&error))
+        match within(POST_ANSWER_MS_MAX, container.call(&route, body)).await {
+            Some(answered) => answered.map_err(|error| chain(&error)),
+            None => Err("the runtime does not answer".into()),
+        }
     }
 
     /// What a refusal means: a draining runtime is a lost one, an unknown turn is posted anew.
@@ -107,36 +135,48 @@ impl Core {
         }
     }
 
-    async fn hear(&self, running: &Running, mut response: Response, from: u64) -> Followed {
-        let mut next = from;
-        let Ok(mut stream) = response.stream() else { return Followed::Lost { next } };
-        let mut lines = Lines::default();
-        while let Some(piece) = stream.next().await {
-            let lines = match piece
-                .map_err(|e| e.to_string())
-                .and_then(|piece| lines.feed(&piece).map_err(|e| e.to_string()))
-            {
-                Ok(lines) => lines,
-                Err(error) => {
-                    console::note(format_args!("turn {}: {error}", running.turn));
-                    break;
+    async fn hear(
+        &self,
+        running: &Running,
+        epoch: Epoch,
+        mut response: Response,
+        from: u64,
+    ) -> Followed {
+        let mut hearing = Hearing { next: from, lines: Lines::default() };
+        let why = match response.stream() {
+            Ok(stream) => match self.hear_all(running, epoch, stream, &mut hearing).await {
+                Ok(followed) => return followed,
+                Err(why) => why,
+            },
+            Err(error) => error.to_string(),
+        };
+        console::note(format_args!("turn {}: {why}", running.turn));
+        Followed::Lost { next: hearing.next }
+    }
+
+    /// Hears the stream to the turn's end; an error says why it was not heard so far.
+    async fn hear_all(
+        &self,
+        running: &Running,
+        epoch: Epoch,
+        mut stream: ByteStream,
+        hearing: &mut Hearing,
+    ) -> Result<Followed, String> {
+        loop {
+            let Some(piece) = within(STREAM_SILENCE_MS_MAX, stream.next()).await else {
+                // A model or a tool may take its time; a runtime that is gone may not.
+                if self.answers_as(epoch).await {
+                    continue;
                 }
+                return Err("the runtime does not answer".into());
             };
-            for line in lines {
-                let event: TurnEvent = match serde_json::from_slice(&line) {
-                    Ok(event) => event,
-                    Err(error) => {
-                        console::trouble(format_args!("turn {}: an event: {error}", running.turn));
-                        return Followed::Lost { next };
-                    }
-                };
-                next = event.n + 1;
-                if let Some(followed) = self.on_event(running, event.kind) {
-                    return followed;
-                }
+            let piece = piece.ok_or("the event stream ended early")?;
+            let piece = piece.map_err(|error| error.to_string())?;
+            let mut kinds = hearing.events(&piece)?.into_iter();
+            if let Some(followed) = kinds.find_map(|kind| self.on_event(running, kind)) {
+                return Ok(followed);
             }
         }
-        Followed::Lost { next }
     }
 
     fn on_event(&self, running: &Running, kind: EventKind) -> Option<Followed> {

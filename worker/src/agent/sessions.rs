@@ -12,7 +12,8 @@ use protocol::{Epoch, Problem, ProblemCode, SessionId};
 use super::core::{Core, books_failed};
 use super::store::log::{self, Appended};
 use super::store::turns::Running;
-use crate::platform::clock::now_ms;
+use crate::limits::HEALTH_PROBE_MS_MAX;
+use crate::platform::clock::{now_ms, within};
 use crate::platform::http::{self, Request, Response};
 use crate::platform::log as console;
 
@@ -81,16 +82,17 @@ impl Core {
             return;
         }
         let route = RuntimeRoute::Cancel { turn: running.turn.clone() };
-        match container.call(&route, None).await {
-            Ok(response) if response.status_code() == 202 => {}
-            Ok(response) => console::note(format_args!(
-                "the runtime answers {} to stopping {}",
-                response.status_code(),
-                running.turn
+        let turn = &running.turn;
+        match within(HEALTH_PROBE_MS_MAX, container.call(&route, None)).await {
+            Some(Ok(response)) if response.status_code() == 202 => {}
+            Some(Ok(response)) => console::note(format_args!(
+                "the runtime answers {} to stopping {turn}",
+                response.status_code()
             )),
-            Err(error) => {
-                console::note(format_args!("{} could not be stopped yet: {error}", running.turn));
+            Some(Err(error)) => {
+                console::note(format_args!("{turn} could not be stopped yet: {error}"));
             }
+            None => console::note(format_args!("the runtime is silent about stopping {turn}")),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use futures_util::future::{Either, FutureExt, LocalBoxFuture, Shared, select};
+use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use protocol::problem::chain;
 use protocol::runtime::{
     ENV_AGENT, ENV_EDGE_URL, ENV_EPOCH, ENV_PORT, Health, RUNTIME_PORT, RuntimeRoute,
@@ -23,7 +23,7 @@ use crate::limits::{
     HEALTH_PROBE_MS_MAX, SLEEP_AFTER_MS_DEFAULT,
 };
 use crate::platform::State;
-use crate::platform::clock::{now_ms, pause};
+use crate::platform::clock::{now_ms, pause, within};
 use crate::platform::container::{Container, ContainerError};
 use crate::platform::log as console;
 use crate::platform::loopback::ContainerIdentity;
@@ -221,8 +221,7 @@ impl Core {
     /// Waits for a draining container, and no longer than it may take.
     async fn await_exit(&self, container: &Container) -> Result<(), Problem> {
         let (epoch, _) = self.lifecycle()?;
-        let (ended, late) = (Box::pin(container.monitor()), Box::pin(pause(DRAIN_MS_MAX)));
-        if let Either::Right(_) = select(ended, late).await {
+        if within(DRAIN_MS_MAX, container.monitor()).await.is_none() {
             container.destroy().await.map_err(|error| container_failed(&error))?;
         }
         self.exited(epoch);
@@ -284,13 +283,10 @@ async fn healthy(container: &Container, epoch: Epoch) -> Result<(), Problem> {
 }
 
 async fn probe(container: &Container) -> Result<Health, String> {
-    let call = Box::pin(async {
+    let call = async {
         let mut response =
             container.call(&RuntimeRoute::Health, None).await.map_err(|error| chain(&error))?;
         response.json::<Health>().await.map_err(|error| error.to_string())
-    });
-    match select(call, Box::pin(pause(HEALTH_PROBE_MS_MAX))).await {
-        Either::Left((result, _)) => result,
-        Either::Right(_) => Err("it does not answer".into()),
-    }
+    };
+    within(HEALTH_PROBE_MS_MAX, call).await.unwrap_or_else(|| Err("it does not answer".into()))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::State;
 
@@ -24,6 +25,15 @@ pub(crate) fn unique() -> String {
 /// Sets the object's one alarm, so many milliseconds ahead, in place of the one that is set.
 pub(crate) async fn ring(state: &State, ahead_ms: i64) -> Result<(), worker::Error> {
     state.storage().set_alarm(ahead_ms).await
+}
+
+/// The result of `work`, or `None` when it takes longer than `ms_max`; it is dropped then.
+pub(crate) async fn within<T>(ms_max: u64, work: impl Future<Output = T>) -> Option<T> {
+    let (work, late) = (std::pin::pin!(work), std::pin::pin!(pause(ms_max)));
+    match select(work, late).await {
+        Either::Left((result, _)) => Some(result),
+        Either::Right(_) => None,
+    }
 }
 
 /// Waits.

@@ -13,8 +13,10 @@ use wasm_bindgen_futures::JsFuture;
 use worker::js_sys::{Object, Promise, Reflect};
 use worker::{Fetcher, State};
 
+use super::clock::within;
 use super::http::{Body, Response, describe, outgoing};
 use super::loopback::{ContainerIdentity, gateway};
+use crate::limits::PLATFORM_CALL_MS_MAX;
 
 #[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen)]
 extern "C" {
@@ -90,7 +92,7 @@ impl Container {
     ) -> Result<(), ContainerError> {
         let doing = "redirecting the container's requests to the edge";
         let target = gateway(state, identity).map_err(failed(doing))?;
-        settle(doing, self.container.intercept_outbound_http(EDGE_HOST, &target)).await
+        bounded(doing, self.container.intercept_outbound_http(EDGE_HOST, &target)).await
     }
 
     /// Starts the container with plain (never secret) variables. Returns at once.
@@ -120,7 +122,7 @@ impl Container {
     pub(crate) async fn keep_for(&self, ms: u64) -> Result<(), ContainerError> {
         #[expect(clippy::cast_precision_loss, reason = "a duration in milliseconds below 2^53")]
         let pending = self.container.set_inactivity_timeout(ms as f64);
-        settle("setting how long the container stays", pending).await
+        bounded("setting how long the container stays", pending).await
     }
 
     /// Asks the container to finish and exit.
@@ -130,7 +132,7 @@ impl Container {
 
     /// Ends the container without asking.
     pub(crate) async fn destroy(&self) -> Result<(), ContainerError> {
-        settle("destroying the container", self.container.destroy()).await
+        bounded("destroying the container", self.container.destroy()).await
     }
 
     /// Calls a route of the runtime.
@@ -152,6 +154,15 @@ impl Container {
 
 fn set(object: &Object, name: &str, value: &JsValue) -> Result<(), JsValue> {
     Reflect::set(object, &name.into(), value).map(|_| ())
+}
+
+/// What the platform does soon or not at all.
+async fn bounded(
+    doing: &'static str,
+    promise: Result<Promise, JsValue>,
+) -> Result<(), ContainerError> {
+    let late = || ContainerError { doing, why: "the platform does not answer".to_owned() };
+    within(PLATFORM_CALL_MS_MAX, settle(doing, promise)).await.unwrap_or_else(|| Err(late()))
 }
 
 async fn settle(

@@ -6,7 +6,7 @@ use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Headers, Method, RequestInit, RequestRedirect, ResponseBuilder};
 
-pub(crate) use worker::{Error, Request, Response};
+pub(crate) use worker::{ByteStream, Error, Request, Response};
 
 /// What a page may load: only what the agent itself serves.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
