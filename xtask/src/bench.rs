@@ -19,10 +19,10 @@ pub(crate) fn run(places: &Places, arguments: &[OsString]) -> Result<ExitCode> {
     let program = places.program("bench");
     {
         let target = SharedTarget::acquire(places)?;
-        let mut build = cargo::command(places, &target);
+        let mut build = cargo::command(places, &target)?;
         build.args(["build", "--release", "--package", "integration-tests", "--bin", "bench"]);
         run_logged(&mut build, &places.logs().join("build-bench.log"))?;
-        build::copy(&target.folder().join("release/bench"), &program)?;
+        build::copy(&target.artefacts().join("release/bench"), &program)?;
     }
     // Released before: a measurement takes minutes, and others may build, at the cost of its quiet.
     let mut bench = Command::new(&program);

@@ -1,7 +1,7 @@
 //! Cargo calls: which toolchain, which target folder, which environment.
 //!
 //! Invariant: a cargo call that builds for this checkout goes through [`command`], with the shared
-//! target folder held.
+//! target folder held, and sees the copy of the sources there.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,15 +14,15 @@ use crate::setup::WasmToolchain;
 use crate::shared_target::SharedTarget;
 
 /// A cargo call for native code.
-pub(crate) fn command(places: &Places, target: &SharedTarget) -> Command {
+pub(crate) fn command(places: &Places, target: &SharedTarget) -> Result<Command> {
     let mut command = Command::new("cargo");
     command
-        .current_dir(places.root())
-        .env("CARGO_TARGET_DIR", target.folder())
-        .env("ESBUILD_BIN", environment::esbuild(places))
+        .current_dir(target.sources())
+        .env("CARGO_TARGET_DIR", target.artefacts())
+        .env("ESBUILD_BIN", environment::esbuild(places)?)
         .env("CARGO_TERM_COLOR", "never");
     clean(&mut command);
-    command
+    Ok(command)
 }
 
 /// A cargo call for wasm32.
@@ -31,7 +31,7 @@ pub(crate) fn wasm_command(
     target: &SharedTarget,
     toolchain: &WasmToolchain,
 ) -> Result<Command> {
-    let mut command = command(places, target);
+    let mut command = command(places, target)?;
     for_wasm(&mut command, toolchain, &[])?;
     Ok(command)
 }

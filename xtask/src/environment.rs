@@ -5,10 +5,12 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::Command;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::places::Places;
 
@@ -80,10 +82,30 @@ pub(crate) fn program_on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-/// The esbuild program itself, without the script around it.
-pub(crate) fn esbuild(places: &Places) -> PathBuf {
-    let folder = places.node_modules().join("@esbuild").join(npm_platform());
-    folder.join("bin/esbuild")
+/// The esbuild program itself, without the script around it. In the cache, so that every checkout
+/// names the same path: cargo runs a build script again when a variable that it reads changes.
+pub(crate) fn esbuild(places: &Places) -> Result<PathBuf> {
+    let packages = places.node_modules();
+    let about = packages.join("esbuild/package.json");
+    let about = fs::read(&about).with_context(|| format!("reading {}", about.display()))?;
+    let about: Value = serde_json::from_slice(&about).context("reading esbuild's package.json")?;
+    let version = about.get("version").and_then(Value::as_str).context("esbuild has no version")?;
+    let kept = places.tools().join(format!("esbuild-{version}")).join("esbuild");
+    let from = packages.join("@esbuild").join(npm_platform()).join("bin/esbuild");
+    let bytes = |path: &Path| fs::metadata(path).map(|file| file.len()).ok();
+    if bytes(&kept).is_none() || bytes(&kept) != bytes(&from) {
+        copy_program(&from, &kept)?;
+    }
+    Ok(kept)
+}
+
+/// Copies a program. By a new name first, since the old copy may be running.
+pub(crate) fn copy_program(from: &Path, to: &Path) -> Result<()> {
+    let folder = to.parent().context("a program's path has a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let fresh = to.with_extension(format!("new-{}", process::id()));
+    fs::copy(from, &fresh).with_context(|| format!("copying {}", from.display()))?;
+    fs::rename(&fresh, to).with_context(|| format!("replacing {}", to.display()))
 }
 
 /// npm's name of this platform.

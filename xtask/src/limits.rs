@@ -11,6 +11,9 @@ pub(crate) const LOG_TAIL_BYTES_MAX: u64 = 64 * 1024;
 /// Between two lines that say what a long setup is busy with.
 pub(crate) const PROGRESS_INTERVAL_MAX: Duration = Duration::from_secs(30);
 
+/// Bytes of a file that is still taken for a source: ten times the largest lock file or picture.
+pub(crate) const SOURCE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 /// Built Workers kept in the cache: a few branches' worth, about 1 MB each.
 pub(crate) const WORKER_CACHE_ENTRIES_MAX: usize = 8;
 

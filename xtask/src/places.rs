@@ -41,9 +41,9 @@ impl Places {
         &self.cache
     }
 
-    /// Cargo's artefacts of all checkouts.
-    pub(crate) fn target(&self) -> PathBuf {
-        self.cache.join("target")
+    /// Where all checkouts are built; see [`crate::shared_target`].
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.cache.join("shared")
     }
 
     /// Tools installed by cargo.
@@ -74,11 +74,11 @@ impl Places {
 }
 
 fn root() -> Result<PathBuf> {
-    // Cargo sets the variable for the programs that it runs; asking at run time keeps a binary
-    // honest that was built for another checkout.
-    let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let start = match package {
-        Some(package) => package,
+    // Our own tests say it; cargo says it to the programs that it runs. Asking at run time keeps a
+    // binary honest that was built for another checkout.
+    let said = env::var_os("PAGURUS_ROOT").or_else(|| env::var_os("CARGO_MANIFEST_DIR"));
+    let start = match said.map(PathBuf::from) {
+        Some(said) => said,
         None => env::current_dir().context("finding the current folder")?,
     };
     let root = start.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file());

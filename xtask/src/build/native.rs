@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cargo;
 use crate::console::{self, seconds};
+use crate::environment::copy_program;
 use crate::places::Places;
 use crate::process::run_logged;
 use crate::shared_target::SharedTarget;
@@ -23,7 +24,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
 pub(super) fn build(places: &Places) -> Result<()> {
     let begun = Instant::now();
     let target = SharedTarget::acquire(places)?;
-    let mut command = cargo::command(places, &target);
+    let mut command = cargo::command(places, &target)?;
     command.args(["build", "--release", "--bins"]);
     for (package, _) in PROGRAMS {
         command.args(["--package", package]);
@@ -31,7 +32,7 @@ pub(super) fn build(places: &Places) -> Result<()> {
     run_logged(&mut command, &places.logs().join("build-native.log"))?;
     let mut changed = false;
     for name in PROGRAMS.iter().flat_map(|(_, programs)| *programs) {
-        changed |= copy(&target.folder().join("release").join(name), &places.program(name))?;
+        changed |= copy(&target.artefacts().join("release").join(name), &places.program(name))?;
     }
     if changed {
         console::note(&format!("native programs built in {}", seconds(begun.elapsed())));
@@ -39,17 +40,12 @@ pub(super) fn build(places: &Places) -> Result<()> {
     Ok(())
 }
 
-/// Copies a program unless the copy has the same bytes. By a new name, since the old copy may be
-/// running.
+/// Copies a program unless the copy has the same bytes.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<bool> {
     let new = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
     if fs::read(to).is_ok_and(|old| old == new) {
         return Ok(false);
     }
-    let folder = to.parent().context("a program's path has a folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    let fresh = to.with_extension("new");
-    fs::copy(from, &fresh).with_context(|| format!("copying {}", from.display()))?;
-    fs::rename(&fresh, to).with_context(|| format!("replacing {}", to.display()))?;
+    copy_program(from, to)?;
     Ok(true)
 }

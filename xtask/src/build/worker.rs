@@ -56,9 +56,9 @@ fn compile(places: &Places, machine: &Machine, target: &SharedTarget) -> Result<
     let mut command = cargo::wasm_command(places, target, &machine.wasm)?;
     command
         .args(["build", "--lib", "--profile", PROFILE, "--target", "wasm32-unknown-unknown"])
-        .current_dir(places.root().join("worker"));
+        .current_dir(target.sources().join("worker"));
     run_logged(&mut command, &places.logs().join("build-worker.log"))?;
-    let folder = target.folder().join("wasm32-unknown-unknown").join(PROFILE);
+    let folder = target.artefacts().join("wasm32-unknown-unknown").join(PROFILE);
     Ok(folder.join("edge_worker.wasm"))
 }
 
@@ -77,13 +77,14 @@ fn bundle(places: &Places, machine: &Machine, target: &SharedTarget) -> Result<(
     let scripts = places.node_modules().join(".bin");
     let mut command = Command::new(machine.worker_build.path());
     command
-        .args(["--profile", PROFILE, "--out-dir", "../build"])
-        .current_dir(places.root().join("worker"))
-        .env("CARGO_TARGET_DIR", target.folder())
+        .args(["--profile", PROFILE, "--out-dir"])
+        .arg(places.worker_build())
+        .current_dir(target.sources().join("worker"))
+        .env("CARGO_TARGET_DIR", target.artefacts())
         .env("CARGO_TERM_COLOR", "never")
         .env("WASM_BINDGEN_BIN", machine.wasm_bindgen.path())
         .env("WASM_OPT_BIN", scripts.join("wasm-opt"))
-        .env("ESBUILD_BIN", environment::esbuild(places));
+        .env("ESBUILD_BIN", environment::esbuild(places)?);
     cargo::clean(&mut command);
     cargo::for_wasm(&mut command, &machine.wasm, &[scripts])?;
     run_logged(&mut command, &places.logs().join("worker-build.log"))?;

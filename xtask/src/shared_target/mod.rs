@@ -1,25 +1,28 @@
 //! One folder of cargo artefacts for all checkouts.
 //!
 //! Cargo tells whether a workspace member is fresh from file times alone, by paths relative to the
-//! workspace: with two checkouts in one target folder it would hand one the other's programs.
+//! workspace: with two checkouts in one target folder it would hand one the other's programs, and
+//! build all members anew in a fresh clone that differs in nothing. So cargo never sees the
+//! checkouts: it builds a copy of the sources at one place in the cache, in which a file is written
+//! only when its content changes.
 //!
-//! Invariant: while a [`SharedTarget`] is held, no other checkout builds here, and every artefact
-//! of a workspace member is this checkout's own. Dependencies are shared.
+//! Invariants: while a [`SharedTarget`] is held, the copy is what the checkout held when it was
+//! acquired, and nobody else builds. Nothing is changed in the checkout.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
+mod lock_file;
+mod mirror;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use crate::console;
 use crate::places::Places;
-
-#[cfg(test)]
-mod tests;
-
-const LOCK: &str = "xtask.lock";
-const MARKER: &str = "xtask-checkout";
+pub(crate) use lock_file::{locked_version, read_lock_file};
 
 /// The right to build in the shared folder; ends when dropped.
 #[derive(Debug)]
@@ -29,25 +32,27 @@ pub(crate) struct SharedTarget {
 }
 
 impl SharedTarget {
-    /// Waits for the folder and makes it this checkout's.
+    /// Waits for the folder and brings the copy of the sources up to date.
     pub(crate) fn acquire(places: &Places) -> Result<Self> {
-        let folder = places.target();
-        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-        let lock = lock(&folder.join(LOCK))?;
-        let marker = folder.join(MARKER);
-        let checkout = places.root().to_string_lossy();
-        // No marker yet: whoever built here is unknown.
-        if fs::read_to_string(&marker).ok().as_deref() != Some(&*checkout) {
-            let names = member_names(&read_lock_file(places.root())?);
-            forget(&folder, &names)?;
-            fs::write(&marker, &*checkout).context("marking the target folder")?;
-        }
-        Ok(Self { folder, _lock: lock })
+        let folder = places.shared();
+        // Sources may be private.
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        created.with_context(|| format!("creating {}", folder.display()))?;
+        let lock = lock(&folder.join("lock"))?;
+        let target = Self { folder, _lock: lock };
+        mirror::bring_up_to_date(places.root(), &target.sources())?;
+        point(&target.sources().join("node_modules"), &places.node_modules())?;
+        Ok(target)
     }
 
-    /// The folder.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    /// The copy of the workspace, where cargo is run.
+    pub(crate) fn sources(&self) -> PathBuf {
+        self.folder.join("sources")
+    }
+
+    /// Cargo's target folder.
+    pub(crate) fn artefacts(&self) -> PathBuf {
+        self.folder.join("target")
     }
 }
 
@@ -70,74 +75,11 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// `Cargo.lock` of a checkout.
-pub(crate) fn read_lock_file(root: &Path) -> Result<String> {
-    fs::read_to_string(root.join("Cargo.lock"))
-        .context("reading Cargo.lock (`cargo generate-lockfile` makes a new one)")
-}
-
-/// The workspace members of a `Cargo.lock`: packages that come from nowhere else.
-fn member_names(lock_file: &str) -> BTreeSet<String> {
-    let of_package = |package: &str| {
-        let name = quoted(package, "name")?;
-        quoted(package, "source").is_none().then_some(name)
-    };
-    lock_file.split("[[package]]").skip(1).filter_map(of_package).collect()
-}
-
-/// The version of a package in `Cargo.lock`; `None` when it is absent.
-pub(crate) fn locked_version(lock_file: &str, name: &str) -> Option<String> {
-    lock_file
-        .split("[[package]]")
-        .skip(1)
-        .find(|package| quoted(package, "name").as_deref() == Some(name))
-        .and_then(|package| quoted(package, "version"))
-}
-
-fn quoted(package: &str, key: &str) -> Option<String> {
-    let line = package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \""))?;
-    line.strip_suffix('"').map(str::to_owned)
-}
-
-/// Removes what tells cargo that these packages are fresh, for every profile and target.
-fn forget(folder: &Path, names: &BTreeSet<String>) -> Result<()> {
-    // `debug/.fingerprint` of native builds, `wasm32-unknown-unknown/worker/.fingerprint` of others.
-    for first in folders_in(folder)? {
-        forget_in(&first, names)?;
-        for second in folders_in(&first)? {
-            forget_in(&second, names)?;
-        }
-    }
-    Ok(())
-}
-
-fn forget_in(profile: &Path, names: &BTreeSet<String>) -> Result<()> {
-    let prints = profile.join(".fingerprint");
-    if !prints.is_dir() {
+/// Makes a link point somewhere.
+fn point(link: &Path, to: &Path) -> Result<()> {
+    if fs::read_link(link).is_ok_and(|old| old == to) {
         return Ok(());
     }
-    for print in folders_in(&prints)? {
-        if package_of(&print).is_some_and(|package| names.contains(package)) {
-            fs::remove_dir_all(&print).with_context(|| format!("removing {}", print.display()))?;
-        }
-    }
-    Ok(())
-}
-
-/// `name-0123456789abcdef` → `name`.
-fn package_of(print: &Path) -> Option<&str> {
-    let (name, _hash) = print.file_name()?.to_str()?.rsplit_once('-')?;
-    Some(name)
-}
-
-fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
-    let mut folders = Vec::new();
-    for entry in entries {
-        let entry = entry.with_context(|| format!("listing {}", folder.display()))?;
-        if entry.file_type().context("asking for a file's type")?.is_dir() {
-            folders.push(entry.path());
-        }
-    }
-    Ok(folders)
+    mirror::remove(link)?;
+    symlink(to, link).with_context(|| format!("linking {}", link.display()))
 }

@@ -59,7 +59,7 @@ pub(super) fn format(session: &Session<'_>) -> Result<Outcome> {
 /// Clippy on everything that runs natively, tests included.
 pub(super) fn clippy_native(session: &Session<'_>) -> Result<Outcome> {
     let target = SharedTarget::acquire(session.places)?;
-    let mut command = cargo::command(session.places, &target);
+    let mut command = cargo::command(session.places, &target)?;
     command.args(["clippy", "--workspace", "--all-targets", "--locked", "--quiet"]);
     command.args(["--", "--deny", "warnings"]);
     session.passes(&mut command, "clippy-native")
@@ -101,7 +101,7 @@ pub(super) fn deny(session: &Session<'_>) -> Result<Outcome> {
 /// Every test but the system tests.
 pub(super) fn hermetic(session: &Session<'_>) -> Result<Outcome> {
     let target = SharedTarget::acquire(session.places)?;
-    let mut command = cargo::command(session.places, &target);
+    let mut command = cargo::command(session.places, &target)?;
     surroundings::set(&mut command, session.places, session.machine)?;
     if !on_path("cargo-nextest") {
         // cargo itself cannot leave out one target of one package.
@@ -152,7 +152,7 @@ pub(super) fn dry_run(session: &Session<'_>) -> Result<Outcome> {
 /// The real Worker in workerd with the real runtime.
 pub(super) fn system(session: &Session<'_>) -> Result<Outcome> {
     let target = SharedTarget::acquire(session.places)?;
-    let mut command = cargo::command(session.places, &target);
+    let mut command = cargo::command(session.places, &target)?;
     surroundings::set(&mut command, session.places, session.machine)?;
     command.env("SYSTEM", "1");
     // Each of these tests starts processes enough for the whole machine.

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::build;
 use crate::environment::program_on_path;
 use crate::places::Places;
 use crate::setup::{CHROMIUM_PROGRAMS, Machine};
@@ -30,7 +31,10 @@ pub(crate) fn set(command: &mut Command, places: &Places, machine: &Machine) -> 
     for name in SETTINGS {
         command.env_remove(name);
     }
-    let xtask = env::current_exe().context("finding this program")?;
+    // A copy, because the original is replaced when somebody edits it meanwhile.
+    let xtask = places.program("xtask");
+    let this = env::current_exe().context("finding this program")?;
+    build::copy(&this, &xtask).context("copying this program")?;
     let mut paths: Vec<(&str, PathBuf)> = vec![
         ("PAGURUS_ROOT", places.root().to_owned()),
         ("PAGURUS_XTASK", xtask),
