@@ -1,19 +1,19 @@
-//! The process that ends containers when the engine could not: it reads the sessions that run from
-//! a pipe, and when the pipe closes, for whatever reason, it kills what is left of them.
+//! The process that ends containers when the engine could not: it reads the lives that go on
+//! from a pipe, and when the pipe closes, for whatever reason, it kills what is left of them.
 //!
 //! The kernel already kills each container's first process with the engine; this reaches the
 //! processes those had started. It must be a process, since a killed engine runs nothing more.
 //!
-//! *Invariant:* the engine reports a session before anything could outlive it unknown, and takes
-//! it back only after it was swept.
+//! *Invariant:* the engine reports a life before anything could outlive it unknown, and takes it
+//! back only after it was swept.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{BufRead, Error, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use crate::process::sweep;
+use crate::process::{Life, sweep};
 use crate::terminal::report;
 
 /// The engine's end of the pipe.
@@ -47,44 +47,46 @@ impl Lifeline {
         Ok(Self { pipe: Mutex::new(pipe), _process: process })
     }
 
-    /// A session runs.
-    pub fn running(&self, session: u32) {
-        self.tell('+', session);
+    /// A life has begun.
+    pub fn running(&self, life: &Life) {
+        self.tell(&format!("+{} {}\n", life.session, life.mark));
     }
 
-    /// A session has ended and was swept.
-    pub fn ended(&self, session: u32) {
-        self.tell('-', session);
+    /// A life has ended and was swept.
+    pub fn ended(&self, life: &Life) {
+        self.tell(&format!("-{}\n", life.session));
     }
 
-    fn tell(&self, sign: char, session: u32) {
+    fn tell(&self, line: &str) {
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         // One write: a line cut in half by the engine's death would be lost.
-        if let Err(error) = pipe.write_all(format!("{sign}{session}\n").as_bytes()) {
+        if let Err(error) = pipe.write_all(line.as_bytes()) {
             report(&format!("the clean-up process is gone ({error}); stop the engine gently"));
         }
     }
 }
 
-/// The body of the process: returns when the engine is gone and its sessions are ended.
+/// The body of the process: returns when the engine is gone and its containers are ended.
 pub fn serve(pipe: impl BufRead) {
-    let mut sessions = BTreeSet::new();
+    let mut lives = BTreeMap::new();
     // A line that cannot be read means what the end means: the engine is gone.
     for line in pipe.lines().map_while(Result::ok) {
-        apply(&mut sessions, &line);
+        apply(&mut lives, &line);
     }
-    for session in sessions {
-        if let Err(error) = sweep(session) {
+    for (session, mark) in lives {
+        if let Err(error) = sweep(&Life { session, mark }) {
             report(&format!("cannot end the processes of session {session}: {error}"));
         }
     }
 }
 
-fn apply(sessions: &mut BTreeSet<u32>, line: &str) {
-    if let Some(session) = line.strip_prefix('+').and_then(|text| text.parse().ok()) {
-        sessions.insert(session);
+fn apply(lives: &mut BTreeMap<u32, String>, line: &str) {
+    if let Some((session, mark)) = line.strip_prefix('+').and_then(|text| text.split_once(' ')) {
+        if let Ok(session) = session.parse() {
+            lives.insert(session, mark.to_owned());
+        }
     } else if let Some(session) = line.strip_prefix('-').and_then(|text| text.parse().ok()) {
-        sessions.remove(&session);
+        lives.remove(&session);
     }
 }
 
@@ -93,11 +95,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_sessions_that_were_not_taken_back_are_left() {
-        let mut sessions = BTreeSet::new();
-        for line in ["+7", "+8", "-7", "nonsense", "+9", "+x"] {
-            apply(&mut sessions, line);
+    fn only_lives_that_were_not_taken_back_are_left() {
+        let mut lives = BTreeMap::new();
+        for line in ["+7 a", "+8 b", "-7", "nonsense", "+9 c", "+x d", "+10"] {
+            apply(&mut lives, line);
         }
-        assert_eq!(sessions, BTreeSet::from([8, 9]));
+        assert_eq!(lives, BTreeMap::from([(8, "b".to_owned()), (9, "c".to_owned())]));
     }
 }

@@ -49,6 +49,9 @@ pub const RESOLVE_SECONDS_MAX: u64 = 10;
 /// event, without a second read.
 pub const SPLICE_BUFFER_BYTES: usize = 32 * 1024;
 
+/// Bytes read at once from a tunnel that was hung up on: what is left of one answer, usually short.
+pub const HANG_UP_READ_BYTES_MAX: usize = 4 * 1024;
+
 /// Largest request or response head on any connection. workerd forwards browser headers, whose
 /// sum servers commonly bound at 8 to 64 KiB.
 pub const HEAD_BYTES_MAX: usize = 128 * 1024;
@@ -60,6 +63,27 @@ pub const KILL_SECONDS_MAX: u64 = 10;
 /// Rounds of looking for left-over processes of a session. Each round kills all it sees, so a
 /// second finds only what was forked in between; a program that forks faster is not chased for ever.
 pub const SWEEP_ROUNDS_MAX: usize = 16;
+
+/// Rounds in a row that must find nothing before a sweep is over. A process that is just replacing
+/// its program shows an empty environment for some microseconds, so one round could miss it.
+pub const SWEEP_QUIET_ROUNDS_MIN: usize = 2;
+
+/// Processes that one round of a sweep looks at. Linux numbers at most 4,194,304, but a machine with
+/// this many is not one that somebody develops on, and the sweep holds up the container's exit.
+pub const SWEEP_PROCESSES_MAX: usize = 262_144;
+
+/// Bytes of one process's environment that a sweep reads. Linux gives arguments and environment
+/// together at most three quarters of 8 MiB.
+pub const ENVIRONMENT_BYTES_MAX: u64 = 6 * 1024 * 1024;
+
+/// Bytes of a request body that are read and dropped after nobody upstream wants them any more.
+/// A client that sends on while nobody reads would meet a reset before it has read the answer.
+/// Bodies that servers refuse for their size are a few times their bound, which is some megabytes.
+pub const UPLOAD_DRAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Time for the same: over loopback the bytes above take far less, and a client that pauses for
+/// longer than this has read its answer.
+pub const UPLOAD_DRAIN_SECONDS_MAX: u64 = 10;
 
 /// Tries to find a free port that no other container was given.
 pub const PORT_TRIES_MAX: usize = 64;
@@ -77,4 +101,5 @@ pub const ACCEPT_RETRY_MILLISECONDS: u64 = 50;
 
 const _: () = assert!(NAME_BYTES_MAX + ".log.old".len() <= 255, "a log's name must be a file name");
 const _: () = assert!(CONTAINERS_MAX < API_CONNECTIONS_MAX, "waits must leave room for calls");
+const _: () = assert!(SWEEP_QUIET_ROUNDS_MIN < SWEEP_ROUNDS_MAX, "a sweep must be able to end");
 const _: () = assert!(IDLE_TUNNEL_MILLISECONDS_MAX < 5_000, "workerd closes idle tunnels at 5 s");

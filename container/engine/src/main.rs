@@ -35,8 +35,8 @@ fn run() -> anyhow::Result<()> {
         Request::Help => say(HELP),
         Request::Lifeline => lifeline::serve(std::io::stdin().lock()),
         Request::Serve(args) => {
-            // Made before the runtime, and so removed after it: dropping the runtime waits for
-            // the deletion of containers' folders in there.
+            // Made before the runtime, and so removed after it: nothing that runs in there uses the
+            // folder any more.
             let temporary = match &args.work_dir {
                 Some(_) => None,
                 None => Some(tempfile::tempdir().context("cannot make a temporary folder")?),

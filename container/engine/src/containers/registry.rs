@@ -217,7 +217,8 @@ impl Engine {
         listed.cloned().collect()
     }
 
-    /// Removes all containers, killing and reaping those that run: the engine is about to end.
+    /// Removes all containers, killing and reaping those that run, and their folders: the engine is
+    /// about to end.
     pub async fn end_all(&self) {
         for container in self.list(true, &Filter::default()) {
             let name = container.name.as_str();
@@ -225,6 +226,7 @@ impl Engine {
                 report(&format!("{name}: {error}"));
             }
         }
+        self.settings.disks.settle().await;
     }
 
     /// The running sidecar whose network a container joins.
@@ -305,7 +307,7 @@ impl Container {
 
 /// 64 hexadecimal digits, unlike any other id. They need not be secret, so the randomness that
 /// the standard library seeds its hash tables with is enough.
-fn random_id() -> String {
+pub(super) fn random_id() -> String {
     let [first, second, third, fourth] = [0, 1, 2, 3].map(|part| RandomState::new().hash_one(part));
     format!("{first:016x}{second:016x}{third:016x}{fourth:016x}")
 }

@@ -4,13 +4,17 @@
 //! the root whose names are container names or begin with [`DISCARDED`] are ever deleted.
 //!
 //! Old folders are renamed away, which takes microseconds, and deleted by a thread of their own:
-//! a large tree must not hold up the one thread that carries every model token.
+//! a large tree must not hold up the one thread that carries every model token. A deletion that no
+//! thread has begun would be dropped with the runtime, so `settle` waits for all before the end.
 
 use std::fs::{DirBuilder, create_dir_all, read_dir, remove_dir_all, rename};
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::task::{JoinError, JoinSet};
 
 use crate::containers::Name;
 use crate::terminal::report;
@@ -23,6 +27,7 @@ const DISCARDED: &str = ".discarded-";
 pub struct Disks {
     root: PathBuf,
     discarded: AtomicU64,
+    deletions: Mutex<JoinSet<()>>,
 }
 
 /// Which step on a disk failed.
@@ -64,13 +69,14 @@ impl Disks {
         create_dir_all(root).map_err(failed)?;
         // Absolute, since it becomes the working directory and HOME of other processes.
         let root = root.canonicalize().map_err(failed)?;
-        for entry in read_dir(&root).map_err(failed)? {
+        let disks = Self { root, discarded: AtomicU64::new(0), deletions: Mutex::default() };
+        for entry in read_dir(&disks.root).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if entry.file_name().to_string_lossy().starts_with(DISCARDED) {
-                delete(entry.path());
+                disks.delete(entry.path());
             }
         }
-        Ok(Self { root, discarded: AtomicU64::new(0) })
+        Ok(disks)
     }
 
     /// The folder of a container.
@@ -94,21 +100,42 @@ impl Disks {
         let aside = self.root.join(aside);
         match rename(&folder, &aside) {
             Ok(()) => {
-                delete(aside);
+                self.delete(aside);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(source) => Err(DiskError::Discard { folder, source }),
         }
     }
+
+    /// Waits until every folder that was discarded is deleted.
+    pub async fn settle(&self) {
+        let mut deletions = std::mem::take(&mut *self.lock());
+        while let Some(done) = deletions.join_next().await {
+            report_failure(done);
+        }
+    }
+
+    fn delete(&self, folder: PathBuf) {
+        let mut deletions = self.lock();
+        // Those that are done are let go here, so the set holds only what is under way.
+        while let Some(done) = deletions.try_join_next() {
+            report_failure(done);
+        }
+        deletions.spawn_blocking(move || {
+            if let Err(error) = remove_dir_all(&folder) {
+                report(&format!("cannot delete {}: {error}", folder.display()));
+            }
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.deletions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn delete(folder: PathBuf) {
-    let work = move || {
-        if let Err(error) = remove_dir_all(&folder) {
-            report(&format!("cannot delete {}: {error}", folder.display()));
-        }
-    };
-    // Finished before the engine exits: dropping the runtime waits for started work.
-    drop(tokio::task::spawn_blocking(work));
+fn report_failure(done: Result<(), JoinError>) {
+    if let Err(error) = done {
+        report(&format!("a deletion ended badly: {error}"));
+    }
 }

@@ -1,8 +1,8 @@
 //! Starting, signalling and ending the processes behind containers.
 //!
 //! *Invariant:* a container's process leads a session of its own and dies with the engine; once
-//! it has ended, nothing of its session is left running, as nothing outlives the first process of
-//! a real container.
+//! it has ended, nothing of its session or with its mark is left running, as nothing outlives the
+//! first process of a real container.
 
 pub mod disk;
 pub mod environment;
@@ -19,7 +19,7 @@ use std::process::{ExitStatus, Stdio};
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
-pub use session::sweep;
+pub use session::{LIFE, Life, sweep};
 
 use crate::process::log::Outputs;
 

@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
-use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Deserialize;
@@ -22,6 +21,7 @@ use crate::limits::{
     HEAD_BYTES_MAX, IDLE_TUNNEL_MILLISECONDS_MAX, IDLE_TUNNELS_PER_HOST_MAX, TUNNELS_MAX,
 };
 use crate::sidecar::tunnel::{OpenTunnel, Opener, TunnelError};
+use crate::sidecar::upload::Upload;
 
 /// The body of `PUT /egress`. Fields that workerd may add are not this engine's business.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -65,7 +65,7 @@ pub struct Route {
     /// Opens tunnels that are not pooled.
     pub opener: Opener,
     /// Sends HTTP requests over pooled tunnels.
-    pub client: Client<Connector, Incoming>,
+    pub client: Client<Connector, Upload>,
     /// Whether the app may reach the internet; only explains failures, since workerd decides.
     pub internet: bool,
 }

@@ -7,6 +7,8 @@
 //!   taken apart here, so a host that the Worker intercepts there is refused with the reason.
 //!
 //! *Invariant:* a body that breaks off on one side breaks off on the other: it never looks whole.
+//! An answer that comes before the request is sent whole reaches the app all the same ([`Upload`],
+//! and the tunnel's `Write`).
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use crate::sidecar::connection::{
 };
 use crate::sidecar::egress::{Egress, Route};
 use crate::sidecar::tunnel::{FarEnd, TunnelError};
+use crate::sidecar::upload::Upload;
 
 /// Fields that belong to one connection (RFC 9110, section 7.6.1, and the names that older
 /// clients use). `Transfer-Encoding` and `Upgrade` are restored where they apply.
@@ -50,7 +53,8 @@ impl Proxy {
         Self { egress, token }
     }
 
-    async fn forward(&self, mut request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
+        let mut request = Upload::wrap(request, &self.token);
         let route = self.egress.route()?;
         let near = prepare(&mut request)?.then(|| hyper::upgrade::on(&mut request));
         let sent = route.client.request(request).await;
@@ -139,7 +143,7 @@ impl Failure {
 }
 
 /// Makes the request fit for the next hop; tells whether it asks for another protocol.
-fn prepare(request: &mut Request<Incoming>) -> Result<bool, Failure> {
+fn prepare(request: &mut Request<Upload>) -> Result<bool, Failure> {
     let uri = request.uri();
     let Some(authority) = uri.authority().filter(|_| uri.scheme_str() == Some("http")) else {
         return Err(Failure::Target);

@@ -1,15 +1,21 @@
 //! Opening tunnels to workerd's egress port: `CONNECT <address>` with the host's name in a header,
 //! answered 200 (the Worker is at the other end) or 202 (the origin is).
+//!
+//! *Invariant:* a far end that hangs up is noticed by reading, never by writing. It may have sent an
+//! answer before, which the kernel still holds, and an HTTP client that meets a failed write throws
+//! the connection away without looking. So writing to a tunnel that was hung up on never ends, and
+//! reading yields what there is and then the failure of that write.
 
+use std::io::{Error, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::header::{HOST, HeaderValue};
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -17,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::limits::{CONNECT_SECONDS_MAX, HEAD_BYTES_MAX, TUNNELS_MAX};
+use crate::limits::{CONNECT_SECONDS_MAX, HANG_UP_READ_BYTES_MAX, HEAD_BYTES_MAX, TUNNELS_MAX};
 use crate::sidecar::address::{AddressError, resolve};
 use crate::sidecar::egress::EgressSettings;
 use crate::sidecar::ingress::dial;
@@ -60,7 +66,7 @@ pub enum TunnelError {
         port: u16,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: Error,
     },
     /// workerd broke off in the middle of the exchange.
     #[error("workerd broke off while opening the tunnel")]
@@ -88,6 +94,8 @@ pub struct Opener {
 pub struct OpenTunnel {
     upgraded: Upgraded,
     far_end: FarEnd,
+    /// Why writing failed, once it has.
+    hang_up: Option<ErrorKind>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -117,7 +125,7 @@ impl Opener {
             .body(Empty::<Bytes>::new())?;
         let exchange = timeout(Duration::from_secs(CONNECT_SECONDS_MAX), self.exchange(request));
         let (upgraded, far_end) = exchange.await.unwrap_or(Err(TunnelError::Slow))?;
-        Ok(OpenTunnel { upgraded, far_end, _permit: permit })
+        Ok(OpenTunnel { upgraded, far_end, hang_up: None, _permit: permit })
     }
 
     async fn exchange(
@@ -150,6 +158,29 @@ impl OpenTunnel {
     pub const fn far_end(&self) -> FarEnd {
         self.far_end
     }
+
+    /// Holds back the failure of a write to a far end that has hung up.
+    fn hold_back(
+        &mut self,
+        context: &Context<'_>,
+        written: Poll<Result<usize, Error>>,
+    ) -> Poll<Result<usize, Error>> {
+        match written {
+            Poll::Ready(Err(error)) if is_hang_up(&error) => {
+                self.hang_up = Some(error.kind());
+                // Whoever wrote may have read before the answer came, and is to read again.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            written => written,
+        }
+    }
+}
+
+/// Whether a write failed because the far end takes no more. The connection is over then, so
+/// reading comes to an end too.
+fn is_hang_up(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
 impl Connection for OpenTunnel {
@@ -163,9 +194,22 @@ impl Read for OpenTunnel {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.upgraded).poll_read(context, buffer)
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let Some(kind) = self.hang_up else {
+            return Pin::new(&mut self.upgraded).poll_read(context, buffer);
+        };
+        // Read aside first: a cursor does not tell whether anything came.
+        let mut aside = [0; HANG_UP_READ_BYTES_MAX];
+        let size = buffer.remaining().min(aside.len());
+        let mut aside = ReadBuf::new(aside.get_mut(..size).unwrap_or_default());
+        ready!(Pin::new(&mut self.upgraded).poll_read(context, aside.unfilled()))?;
+        // The end of the stream would say that all is well.
+        if aside.filled().is_empty() && size > 0 {
+            return Poll::Ready(Err(kind.into()));
+        }
+        buffer.put_slice(aside.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -174,21 +218,22 @@ impl Write for OpenTunnel {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.upgraded).poll_write(context, bytes)
+    ) -> Poll<Result<usize, Error>> {
+        if self.hang_up.is_some() {
+            return Poll::Pending;
+        }
+        let written = Pin::new(&mut self.upgraded).poll_write(context, bytes);
+        self.hold_back(context, written)
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Pin::new(&mut self.upgraded).poll_flush(context)
     }
 
     fn poll_shutdown(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<Result<(), Error>> {
         Pin::new(&mut self.upgraded).poll_shutdown(context)
     }
 
@@ -199,8 +244,12 @@ impl Write for OpenTunnel {
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.upgraded).poll_write_vectored(context, slices)
+        slices: &[IoSlice<'_>],
+    ) -> Poll<Result<usize, Error>> {
+        if self.hang_up.is_some() {
+            return Poll::Pending;
+        }
+        let written = Pin::new(&mut self.upgraded).poll_write_vectored(context, slices);
+        self.hold_back(context, written)
     }
 }

@@ -4,14 +4,18 @@ use rustix::process::Signal;
 
 use crate::support::{Engine, STAYS, gone, parse_pid};
 
-/// A container whose child has its own process group, as a tool runner's has.
-const WITH_CHILD: &str = "set -m; sleep 600 & echo $! > child.new; mv child.new child; wait";
+/// A container whose child has its own process group, as a tool runner's has, and one whose child
+/// has its own session, as a daemon has.
+const WITH_CHILD: [&str; 2] = [
+    "set -m; sleep 600 & echo $! > child.new; mv child.new child; wait",
+    "setsid sh -c 'echo $$ > child.new; mv child.new child; exec sleep 600' & wait",
+];
 
 #[tokio::test]
 async fn a_stopped_engine_takes_everything_with_it() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for (signal, script) in [Signal::TERM, Signal::INT].into_iter().zip(WITH_CHILD) {
         let engine = Engine::start();
-        engine.run("app", WITH_CHILD).await;
+        engine.run("app", script).await;
         let app = engine.pid("app").await;
         let child = parse_pid(&engine.file("app", "child").await);
         let socket = engine.socket();
@@ -25,13 +29,16 @@ async fn a_stopped_engine_takes_everything_with_it() {
 
 #[tokio::test]
 async fn a_killed_engine_takes_everything_with_it() {
-    let engine = Engine::start();
-    engine.run("app", WITH_CHILD).await;
-    let app = engine.pid("app").await;
-    let child = parse_pid(&engine.file("app", "child").await);
-    let root = engine.end(Signal::KILL);
-    gone(app).await;
-    gone(child).await;
+    let mut root = tempfile::tempdir().unwrap();
+    for script in WITH_CHILD {
+        let engine = Engine::start_in(root, &[]);
+        engine.run("app", script).await;
+        let app = engine.pid("app").await;
+        let child = parse_pid(&engine.file("app", "child").await);
+        root = engine.end(Signal::KILL);
+        gone(app).await;
+        gone(child).await;
+    }
 
     // Its socket is stale, and the next engine takes it over.
     assert!(root.path().join("socket").exists());

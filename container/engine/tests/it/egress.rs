@@ -21,9 +21,7 @@ impl World {
     async fn start() -> Self {
         let engine = Engine::start();
         let sidecar = engine.run_with_sidecar("app", TELLS).await;
-        let environment = engine.file("app", "env").await;
-        let proxy = environment.lines().find_map(|line| line.strip_prefix("HTTP_PROXY=")).unwrap();
-        let proxy = proxy.rsplit(':').next().unwrap().parse().unwrap();
+        let proxy = proxy_of(&engine).await;
         Self { engine, sidecar, proxy }
     }
 
@@ -33,6 +31,13 @@ impl World {
         let (head, body) = soon(url, exchange(self.proxy, &request)).await;
         (head.line, body)
     }
+}
+
+/// The proxy that the present life of the app was given.
+async fn proxy_of(engine: &Engine) -> u16 {
+    let environment = engine.file("app", "env").await;
+    let proxy = environment.lines().find_map(|line| line.strip_prefix("HTTP_PROXY=")).unwrap();
+    proxy.rsplit(':').next().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -116,6 +121,103 @@ async fn a_stream_that_is_cut_off_looks_cut_off() {
     let mut rest = Vec::new();
     drop(soon("the end", app.read_to_end(&mut rest)).await);
     assert_eq!(String::from_utf8(rest).unwrap(), "5\r\nfirst\r\n");
+}
+
+/// As much as neither this machine's socket buffers nor hyper's hold.
+const UPLOAD_BYTES: usize = 3 * 1024 * 1024;
+
+fn upload(path: &str) -> Vec<u8> {
+    let head = format!(
+        "POST http://edge.internal{path} HTTP/1.1\r\nHost: e\r\n\
+         Content-Length: {UPLOAD_BYTES}\r\n\r\n"
+    );
+    let mut request = head.into_bytes();
+    request.resize(request.len() + UPLOAD_BYTES, b'x');
+    request
+}
+
+#[tokio::test]
+async fn an_early_answer_arrives_though_its_sender_hangs_up() {
+    let world = World::start().await;
+    let egress = Egress::start("w1").await;
+    put_egress(world.sidecar, egress.port).await;
+    let request = upload("/early");
+    let mut app = dial(world.proxy, "").await;
+    for turn in 0..50 {
+        // Nothing is read before all is written: the connection must bear that.
+        soon("the upload", app.write_all(&request)).await.unwrap();
+        let head = read_head(&mut app).await.unwrap();
+        assert_eq!(head.line, "HTTP/1.1 413 Payload Too Large", "turn {turn}");
+        assert_eq!(read_body(&mut app, &head).await, "too long", "turn {turn}");
+        // The tunnel that was hung up on is not used again.
+        let (line, body) = world.get("http://edge.internal/next").await;
+        assert_eq!((line.as_str(), body.as_str()), ("HTTP/1.1 200 OK", "w1 GET /next HTTP/1.1 "));
+    }
+}
+
+#[tokio::test]
+async fn an_early_answer_does_not_wait_for_the_upload() {
+    let world = World::start().await;
+    let egress = Egress::start("w1").await;
+    put_egress(world.sidecar, egress.port).await;
+    let (reading, mut writing) = dial(world.proxy, "").await.into_inner().into_split();
+    let request = upload("/early/wait");
+    let sent = tokio::spawn(async move { writing.write_all(&request).await.map(|()| writing) });
+    let mut reading = tokio::io::BufReader::new(reading);
+    let head = soon("the answer", read_head(&mut reading)).await.unwrap();
+    assert_eq!(head.line, "HTTP/1.1 413 Payload Too Large");
+    egress.seen.second_half.notify_one();
+    soon("the rest of the upload", sent).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn hanging_up_without_an_answer_is_said_after_the_upload() {
+    let world = World::start().await;
+    let egress = Egress::start("w1").await;
+    put_egress(world.sidecar, egress.port).await;
+    let mut app = dial(world.proxy, "").await;
+    soon("the upload", app.write_all(&upload("/early/silent"))).await.unwrap();
+    let head = read_head(&mut app).await.unwrap();
+    assert_eq!(head.line, "HTTP/1.1 502 Bad Gateway");
+    let body = read_body(&mut app, &head).await;
+    assert!(body.contains("got no answer"), "{body}");
+}
+
+#[tokio::test]
+async fn every_life_has_its_own_proxy_and_takes_it_along() {
+    let world = World::start().await;
+    let egress = Egress::start("w1").await;
+    put_egress(world.sidecar, egress.port).await;
+    // A connection, a stream and a tunnel that a former life has open.
+    let mut idle =
+        dial(world.proxy, "GET http://edge.internal/x HTTP/1.1\r\nHost: e\r\n\r\n").await;
+    let head = read_head(&mut idle).await.unwrap();
+    read_body(&mut idle, &head).await;
+    let request = "GET http://edge.internal/stream HTTP/1.1\r\nHost: e\r\n\r\n";
+    let mut stream = dial(world.proxy, request).await;
+    read_head(&mut stream).await.unwrap();
+    let request = "CONNECT edge.internal:80 HTTP/1.1\r\nHost: edge.internal:80\r\n\r\n";
+    let mut tunnel = dial(world.proxy, request).await;
+    read_head(&mut tunnel).await.unwrap();
+
+    assert_eq!(world.engine.call("POST", "/containers/app/kill?signal=SIGKILL").await.status, 204);
+    assert_eq!(world.engine.wait("app").await, 137);
+    let old = world.proxy;
+    let refused = tokio::net::TcpStream::connect(("127.0.0.1", old)).await;
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    for connection in [&mut idle, &mut stream, &mut tunnel] {
+        let mut rest = Vec::new();
+        drop(soon("its end", connection.read_to_end(&mut rest)).await);
+    }
+
+    // The sidecar stayed, as workerd's does, and the next life goes out through it.
+    std::fs::remove_file(world.engine.folder("app").join("env")).unwrap();
+    assert_eq!(world.engine.call("POST", "/containers/app/start").await.status, 204);
+    let world = World { proxy: proxy_of(&world.engine).await, ..world };
+    assert_ne!(world.proxy, old);
+    assert_eq!(world.get("http://edge.internal/y").await.1, "w1 GET /y HTTP/1.1 ");
+    assert_eq!(world.engine.call("DELETE", "/containers/app?force=true").await.status, 204);
+    closed(world.proxy).await;
 }
 
 #[tokio::test]

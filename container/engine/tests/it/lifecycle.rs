@@ -107,7 +107,10 @@ async fn signals_reach_the_process_and_death_by_one_is_128_and_more() {
 #[tokio::test]
 async fn a_signal_reaches_the_whole_group() {
     let engine = Engine::start();
-    engine.run("app", "sleep 600 & echo $! > child; trap '' TERM; wait; exit 0").await;
+    // The child says that it is ready, and it is only once its own program runs: until then it has
+    // the shell's trap.
+    let child = "sh -c 'echo $$ > child.new; mv child.new child; exec sleep 600'";
+    engine.run("app", &format!("trap : TERM; {child} & wait; exit 0")).await;
     let child = parse_pid(&engine.file("app", "child").await);
     assert_eq!(engine.call("POST", "/containers/app/kill?signal=SIGTERM").await.status, 204);
     gone(child).await;
@@ -121,6 +124,28 @@ async fn nothing_outlives_the_first_process() {
     engine.run("app", "set -m; sleep 600 & echo $! > child; exit 0").await;
     assert_eq!(engine.wait("app").await, 0);
     gone(parse_pid(&engine.file("app", "child").await)).await;
+}
+
+/// Starts a process in a session of its own, as `setsid nohup … &` in a tool's command does.
+const WITH_DAEMON: &str = "setsid nohup sh -c 'echo $$ > daemon.new; mv daemon.new daemon; \
+    sleep 600 & wait' > /dev/null 2>&1 & ";
+
+#[tokio::test]
+async fn a_daemon_of_the_container_does_not_outlive_it() {
+    let engine = Engine::start();
+    // Another container's daemon, and one of a container that was killed, are told apart.
+    engine.run("other", &format!("{WITH_DAEMON} exec sleep 600")).await;
+    let other = parse_pid(&engine.file("other", "daemon").await);
+    for end in ["exit 0", "kill -9 $$"] {
+        let script = format!("{WITH_DAEMON} while [ ! -e daemon ]; do sleep 0.01; done; {end}");
+        engine.run("app", &script).await;
+        engine.wait("app").await;
+        gone(parse_pid(&engine.file("app", "daemon").await)).await;
+        assert_eq!(engine.call("DELETE", "/containers/app").await.status, 204);
+    }
+    rustix::process::test_kill_process(other).unwrap();
+    assert_eq!(engine.call("DELETE", "/containers/other?force=true").await.status, 204);
+    gone(other).await;
 }
 
 #[tokio::test]

@@ -137,8 +137,22 @@ async fn serve(name: &str, mut stream: BufReader<TcpStream>, seen: Arc<Seen>) {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         while let Some(head) = read_head(&mut stream).await {
             seen.requests.lock().unwrap().push(head.clone());
+            if head.line.contains("/early") {
+                return answer_early(&mut stream, &head, &seen).await;
+            }
             answer(name, &mut stream, &head, &seen).await;
         }
+    }
+}
+
+/// Answers after the head alone and hangs up with the body unread.
+async fn answer_early(stream: &mut BufReader<TcpStream>, head: &Head, seen: &Seen) {
+    let text = "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 8\r\n\r\ntoo long";
+    if !head.line.contains("/silent") {
+        stream.write_all(text.as_bytes()).await.unwrap();
+    }
+    if head.line.contains("/wait") {
+        seen.second_half.notified().await;
     }
 }
 
