@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Lines of a failed command's log that are shown: a compiler error with its notes fits.
-pub(crate) const LOG_TAIL_LINES_MAX: usize = 60;
+/// Lines of a failed command's log that are shown: a few compiler errors or failed tests fit.
+pub(crate) const LOG_TAIL_LINES_MAX: usize = 100;
 
 /// Bytes read from the end of a log to find those lines; compiler lines stay far below 1 KiB.
 pub(crate) const LOG_TAIL_BYTES_MAX: u64 = 64 * 1024;

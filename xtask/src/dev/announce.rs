@@ -1,5 +1,6 @@
 //! What `dev` says when the agent can be talked to.
 
+use anyhow::Error;
 use serde_json::json;
 
 use super::stack::Stack;
@@ -25,6 +26,12 @@ pub(super) fn to_person(stack: &Stack) {
     }
     line("");
     line("  Ctrl-C stops everything.");
+}
+
+/// Why there is no stack, or no answer, for a program.
+pub(super) fn failure_as_json(error: &Error) {
+    let event = json!({"event": "error", "reason": format!("{error:#}")});
+    console::print(&event.to_string());
 }
 
 /// For a program.

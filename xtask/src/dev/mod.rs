@@ -64,6 +64,9 @@ pub(crate) fn run(places: &Places, options: &DevOptions) -> Result<ExitCode> {
         result
     });
     state.close(result.is_err());
+    if let (true, Err(error)) = (options.json, &result) {
+        announce::failure_as_json(error);
+    }
     result.map(|()| ExitCode::SUCCESS)
 }
 

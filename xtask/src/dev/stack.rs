@@ -66,7 +66,7 @@ impl Stack {
             demo_url = stack.ready(DEMO_MODEL, "listening", events)?.pop();
         }
         let demo_url = demo_url.as_deref().and_then(|line| line.strip_prefix("listening "));
-        let file = state.folder().join("dev.env");
+        let file = state.settings();
         settings::write_private(&file, &settings::file_text(&variable, demo_url)?)?;
         let mut wrangler = wrangler(places, options, state, port)?;
         // The later file wins, so that the environment overrides `.dev.vars`.

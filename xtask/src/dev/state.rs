@@ -4,6 +4,7 @@
 
 use std::env;
 use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -72,8 +73,21 @@ impl State {
         self.folder.join("logs")
     }
 
-    /// Removes what is temporary; after a failure the logs are worth more than the space.
+    /// The file of the Worker's settings, keys among them.
+    pub(super) fn settings(&self) -> PathBuf {
+        self.folder.join("dev.env")
+    }
+
+    /// Removes the settings and what is temporary; after a failure the logs are worth more than the
+    /// space.
     pub(super) fn close(&self, failed: bool) {
+        match fs::remove_file(self.settings()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let settings = self.settings();
+                console::note(&format!("{} cannot be removed: {error}", settings.display()));
+            }
+            _ => {}
+        }
         for folder in &self.temporary {
             if failed && *folder == self.folder {
                 console::note(&format!("the logs are in {}", self.logs().display()));
@@ -130,8 +144,9 @@ mod tests {
         temporary.close(false);
         assert!(!folder.exists());
         let given = State::open(&places, &options(Some(root.path().join("mine")), true)).unwrap();
-        given.close(false);
-        assert!(given.folder().exists());
+        fs::write(given.settings(), "KEY=secret").unwrap();
+        given.close(true);
+        assert!(given.folder().exists() && !given.settings().exists());
     }
 
     #[test]

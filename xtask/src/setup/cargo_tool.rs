@@ -47,11 +47,6 @@ impl CargoTool {
         self.places.tools().join(format!("{}-{}", self.package, self.version))
     }
 
-    /// A folder for the tools' artefacts, shared because the tools have dependencies in common.
-    fn artefacts(&self) -> PathBuf {
-        self.places.tools().join("target")
-    }
-
     fn log(&self) -> PathBuf {
         self.places.cache().join("logs").join(format!("{}.log", self.package))
     }
@@ -68,17 +63,22 @@ impl Part for CargoTool {
     }
 
     fn install(&self) -> Result<()> {
-        remove_folder(&self.root())?;
+        if self.root().exists() {
+            // Broken. The program may be one file with its artefact, which would be taken again.
+            remove_folder(&self.root())?;
+            remove_folder(&artefacts(&self.places))?;
+        }
         let mut command = Command::new("cargo");
         command
             .args(["install", self.package, "--version", &self.version, "--root"])
             .arg(self.root())
             .current_dir(self.places.cache())
-            .env("CARGO_TARGET_DIR", self.artefacts())
+            .env("CARGO_TARGET_DIR", artefacts(&self.places))
             .env("CARGO_TERM_COLOR", "never");
-        // These tools run for a second; they need not be fast, they need to be built fast.
+        // These tools run for a second or two, and only when the Worker has changed: it is their
+        // building that somebody waits for.
         command
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "0");
@@ -98,6 +98,11 @@ impl Part for CargoTool {
     fn need(&self) -> Need {
         Need::Everything
     }
+}
+
+/// The tools' artefacts while they are built: shared, since the tools have dependencies in common.
+pub(super) fn artefacts(places: &Places) -> PathBuf {
+    places.tools().join("target")
 }
 
 /// Removes a folder that may not be there.

@@ -101,7 +101,8 @@ fn get(places: &Places) -> Result<()> {
         console::note(&format!("without it some tests are skipped: {failure:#}"));
     }
     if broken.is_empty() {
-        return Ok(());
+        // Not needed again before a tool's next version.
+        return cargo_tool::remove_folder(&cargo_tool::artefacts(places));
     }
     let report: Vec<String> = broken.iter().map(|failure| format!("- {failure:#}")).collect();
     Err(anyhow!("setup is not complete:\n{}", report.join("\n")))
