@@ -17,11 +17,8 @@ pub const AGENT_HEADER: &str = "x-pagurus-agent";
 pub enum ObjectRoute {
     /// Open the web chat's socket.
     ChatSocket,
-    /// May the container of this epoch call this provider? 204 when it may.
-    ModelGrant {
-        /// The provider's name in the settings.
-        provider: String,
-    },
+    /// May the container of this epoch call a model? 204 when it may.
+    ModelGrant,
     /// A session service on behalf of a container; never [`EdgeRoute::Model`].
     Session(EdgeRoute),
 }
@@ -31,7 +28,7 @@ impl ObjectRoute {
     pub fn method(&self) -> Method {
         match self {
             Self::ChatSocket => Method::Get,
-            Self::ModelGrant { .. } => Method::Post,
+            Self::ModelGrant => Method::Post,
             Self::Session(route) => route.method(),
         }
     }
@@ -40,7 +37,7 @@ impl ObjectRoute {
     pub fn path(&self) -> String {
         match self {
             Self::ChatSocket => "/chat/socket".into(),
-            Self::ModelGrant { provider } => format!("/grant/{provider}"),
+            Self::ModelGrant => "/model/grant".into(),
             Self::Session(route) => route.path(),
         }
     }
@@ -49,7 +46,7 @@ impl ObjectRoute {
     pub fn parse(method: &str, path: &str, query: &str) -> Option<Self> {
         let route = match segments(path)?.as_slice() {
             ["chat", "socket"] => Self::ChatSocket,
-            ["grant", provider] => Self::ModelGrant { provider: (*provider).to_owned() },
+            ["model", "grant"] => Self::ModelGrant,
             ["session", ..] => Self::Session(EdgeRoute::parse(method, path, query)?),
             _ => return None,
         };

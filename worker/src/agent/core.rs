@@ -74,7 +74,7 @@ impl Core {
         identity::note(&self.sql, agent).map_err(|error| books_failed(&error))
     }
 
-    /// Which agent this is; `main` before anyone has called.
+    /// Which agent this is; a problem before anyone has called.
     pub(super) fn agent(&self) -> Result<AgentId, Problem> {
         let noted = identity::load(&self.sql).map_err(|error| books_failed(&error))?;
         noted.ok_or_else(|| {

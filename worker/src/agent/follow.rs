@@ -20,7 +20,7 @@ use crate::platform::log as console;
 /// What became of following.
 #[derive(Debug)]
 pub(super) enum Followed {
-    /// The turn is over and its end is in the log.
+    /// The turn is over; its end is in the log unless the runtime could not write it.
     Finished {
         /// How it ended.
         outcome: Outcome,

@@ -92,7 +92,7 @@ impl Agent {
         let epoch = http::header(request, EPOCH_HEADER).and_then(|text| text.parse().ok());
         match route {
             ObjectRoute::ChatSocket => self.open_socket(),
-            ObjectRoute::ModelGrant { .. } => self.grant(epoch),
+            ObjectRoute::ModelGrant => self.grant(epoch),
             ObjectRoute::Session(route) => {
                 core.check_epoch(epoch)?;
                 core.serve_session(route, request).await

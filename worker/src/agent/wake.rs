@@ -80,11 +80,14 @@ impl Core {
 
     async fn wake(self: &Rc<Self>) -> Result<Epoch, Problem> {
         let container = self.sandbox.container()?.clone();
-        if !self.sandbox.adopted.replace(true)
-            && container.running()
-            && let Some(epoch) = self.adopt(&container).await?
-        {
-            return Ok(epoch);
+        if !self.sandbox.adopted.get() {
+            let taken = if container.running() { self.adopt(&container).await? } else { None };
+            // Only now: a container that could be neither taken over nor destroyed is looked at
+            // again, and never used as it is.
+            self.sandbox.adopted.set(true);
+            if let Some(epoch) = taken {
+                return Ok(epoch);
+            }
         }
         loop {
             let (epoch, state) = self.lifecycle()?;
@@ -103,12 +106,15 @@ impl Core {
         let (epoch, state) = self.lifecycle()?;
         if matches!(state, Lifecycle::Ready { .. } | Lifecycle::Starting { .. }) {
             let identity = ContainerIdentity { agent: self.agent()?, epoch };
-            let taken = container.intercept(&self.state, &identity).await;
-            if taken.is_ok() && probe(container).await.is_ok_and(|health| health.epoch == epoch) {
-                self.watch_exit(container, epoch);
-                self.enter(epoch, &Lifecycle::Ready { since_ms: now_ms() })?;
-                console::note(format_args!("container of epoch {epoch} taken over"));
-                return Ok(Some(epoch));
+            match container.intercept(&self.state, &identity).await {
+                Ok(()) if probe(container).await.is_ok_and(|health| health.epoch == epoch) => {
+                    self.watch_exit(container, epoch);
+                    self.enter(epoch, &Lifecycle::Ready { since_ms: now_ms() })?;
+                    console::note(format_args!("container of epoch {epoch} taken over"));
+                    return Ok(Some(epoch));
+                }
+                Ok(()) => {}
+                Err(error) => console::trouble(format_args!("epoch {epoch}: {error}")),
             }
         }
         console::note(format_args!("a container that is not of epoch {epoch} is destroyed"));
@@ -124,9 +130,6 @@ impl Core {
     ) -> Result<Epoch, Problem> {
         let starting = before.starting(now_ms());
         self.enter(epoch, &starting)?;
-        if container.running() {
-            container.destroy().await.map_err(|error| container_failed(&error))?;
-        }
         match self.start_process(container, epoch).await {
             Ok(()) => {
                 self.enter(epoch, &Lifecycle::Ready { since_ms: now_ms() })?;
@@ -154,6 +157,9 @@ impl Core {
             (ENV_EPOCH, epoch.to_string()),
         ];
         variables.extend(self.settings.runtime_variables.iter().cloned());
+        if container.running() {
+            container.destroy().await.map_err(failed)?;
+        }
         let identity = ContainerIdentity { agent, epoch };
         container.intercept(&self.state, &identity).await.map_err(failed)?;
         container.start(&variables, self.settings.internet).map_err(failed)?;

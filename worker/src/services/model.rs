@@ -53,7 +53,7 @@ pub(super) async fn serve(
         .remedy("Set the provider's key, or choose another MODEL.")
     })?;
     check(provider, &wanted.path, http::content_length(request))?;
-    let grant = ObjectRoute::ModelGrant { provider: wanted.provider.clone() };
+    let grant = ObjectRoute::ModelGrant;
     let mut granted =
         object::call(env, &caller.agent, Some(caller.epoch), &grant, Body::Empty).await?;
     if granted.status_code() != 204 {

@@ -6,7 +6,7 @@
 mod announce;
 mod converse;
 mod ports;
-mod settings;
+pub(crate) mod settings;
 mod stack;
 mod state;
 

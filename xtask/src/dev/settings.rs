@@ -24,6 +24,11 @@ const OTHERS: &[&str] = &[
     "SANDBOX_INTERNET",
 ];
 
+/// Everything that a local run takes from the environment.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().chain(OTHERS).copied().chain(["DEV_MODE"])
+}
+
 /// Whether a provider's key is set, in the environment or in the text of `.dev.vars`.
 pub(super) fn has_key(variable: &dyn Fn(&str) -> Option<String>, dev_vars: &str) -> bool {
     KEYS.iter().any(|key| {

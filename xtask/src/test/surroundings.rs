@@ -9,26 +9,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::build;
+use crate::dev::settings;
 use crate::environment::program_on_path;
 use crate::places::Places;
 use crate::setup::{CHROMIUM_PROGRAMS, Machine};
 
-/// Settings of the agent that could be set in the owner's shell.
-const SETTINGS: &[&str] = &[
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_BASE_URL",
-    "DEMO_MODEL_URL",
-    "DEV_MODE",
-    "MODEL",
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "SANDBOX_INTERNET",
-    "SANDBOX_SLEEP_AFTER",
-];
-
 /// Sets the paths of everything built, and takes the owner's settings away.
 pub(crate) fn set(command: &mut Command, places: &Places, machine: &Machine) -> Result<()> {
-    for name in SETTINGS {
+    for name in settings::names() {
         command.env_remove(name);
     }
     // A copy, because the original is replaced when somebody edits it meanwhile.

@@ -15,8 +15,6 @@ pub(crate) struct Running {
     pub(crate) session: SessionId,
     /// The log's head before the turn's first record.
     pub(crate) before: Sequence,
-    /// How often a runtime was asked to run it.
-    pub(crate) attempts: u32,
 }
 
 /// Starts a turn with everything that waits in the session. `None` when nothing waits or a turn
@@ -47,7 +45,7 @@ pub(crate) fn begin(
         let items: Vec<Item> = messages.into_iter().map(Item::User).collect();
         log::push(sql, session, turn, &items, now_ms)?;
         let (turn, session) = (turn.clone(), session.clone());
-        begun = Some(Running { turn, session, before, attempts: 0 });
+        begun = Some(Running { turn, session, before });
         Ok(())
     })?;
     Ok(begun)
@@ -119,8 +117,7 @@ pub(crate) fn is_running(
     Ok(!rows.is_empty())
 }
 
-const RUNNING: &str =
-    "SELECT id, session, before_sequence, attempts FROM turns WHERE ended_at_ms IS NULL";
+const RUNNING: &str = "SELECT id, session, before_sequence FROM turns WHERE ended_at_ms IS NULL";
 
 /// The turn that runs in a session.
 pub(crate) fn running_in(sql: &dyn Sql, session: &SessionId) -> Result<Option<Running>, SqlError> {
@@ -135,6 +132,5 @@ pub(crate) fn running_everywhere(sql: &dyn Sql) -> Result<Vec<Running>, SqlError
 }
 
 fn running(row: &Row) -> Result<Running, SqlError> {
-    let attempts = u32::try_from(number(row, 3)?).unwrap_or(u32::MAX);
-    Ok(Running { turn: id(row, 0)?, session: id(row, 1)?, before: number(row, 2)?, attempts })
+    Ok(Running { turn: id(row, 0)?, session: id(row, 1)?, before: number(row, 2)? })
 }
