@@ -6,6 +6,8 @@
 //! | `GET /session/{id}/records?from=n` | – | [`Page`] |
 //! | `POST /session/{id}/records` | [`Append`] | [`Head`] |
 //! | `POST /model/{provider}/{path}` | the provider's own | the provider's own, streamed |
+//! | `… /workspace/…` | restic's REST protocol, see [`workspace`](crate::workspace) | |
+//! | `POST /report` | [`LastWords`] | 204 |
 //!
 //! The caller's agent and epoch are never in the request: they are properties of the interception
 //! that carries it, so they cannot be forged. A caller of a former epoch hears 409 `stale_epoch`.
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{SessionId, TurnId};
 use crate::route::{Method, number, segments};
 use crate::session::{Item, Record, Sequence};
+use crate::workspace::WorkspaceRoute;
 
 /// The host that the container calls; intercepted by the platform, plain HTTP on purpose.
 pub const EDGE_HOST: &str = "edge.internal";
@@ -50,6 +53,10 @@ pub enum EdgeRoute {
         /// The path below the provider's base URL, with its leading slash.
         path: String,
     },
+    /// The workspace's repository.
+    Workspace(WorkspaceRoute),
+    /// The runtime says why it is about to end badly.
+    Report,
 }
 
 impl EdgeRoute {
@@ -57,7 +64,8 @@ impl EdgeRoute {
     pub fn method(&self) -> Method {
         match self {
             Self::SessionHead { .. } | Self::SessionRead { .. } => Method::Get,
-            Self::SessionAppend { .. } | Self::Model { .. } => Method::Post,
+            Self::SessionAppend { .. } | Self::Model { .. } | Self::Report => Method::Post,
+            Self::Workspace(route) => route.method(),
         }
     }
 
@@ -70,6 +78,8 @@ impl EdgeRoute {
             }
             Self::SessionAppend { session } => format!("/session/{session}/records"),
             Self::Model { provider, path } => format!("/model/{provider}{path}"),
+            Self::Workspace(route) => format!("/workspace{}", route.path()),
+            Self::Report => "/report".into(),
         }
     }
 
@@ -92,10 +102,28 @@ impl EdgeRoute {
                     path: format!("/{}", rest.join("/")),
                 }
             }
+            ["workspace", _, ..] => {
+                let below = path.strip_prefix("/workspace")?;
+                Self::Workspace(WorkspaceRoute::parse(method, below, query)?)
+            }
+            ["report"] => Self::Report,
             _ => return None,
         };
         (route.method().as_str() == method).then_some(route)
     }
+}
+
+/// `POST /report`: why a runtime ends badly, as far as it can tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWords {
+    /// Protocol version of the sender.
+    pub protocol: u32,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// The last lines of its log, oldest first, at most [`limits::LAST_WORDS_BYTES_MAX`] in all.
+    ///
+    /// [`limits::LAST_WORDS_BYTES_MAX`]: crate::limits::LAST_WORDS_BYTES_MAX
+    pub log: Vec<String>,
 }
 
 /// Where a log ends.

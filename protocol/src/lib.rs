@@ -18,6 +18,7 @@ pub mod runtime;
 pub mod session;
 pub mod turn;
 pub mod version;
+pub mod workspace;
 
 pub use ids::{AgentId, CallId, Epoch, SessionId, TurnId};
 pub use problem::{Problem, ProblemCode};

@@ -33,5 +33,12 @@ pub const RUNNING_TURNS_MAX: usize = 8;
 /// escaped at worst as `\uXXXX` for each byte, and its envelope.
 pub const CHAT_FRAME_BYTES_MAX: usize = 6 * MESSAGE_TEXT_BYTES_MAX + 1024;
 
+/// Most bytes of a dying runtime's log that it reports: some thirty lines, enough to see the cause.
+pub const LAST_WORDS_BYTES_MAX: usize = 4 * 1024;
+
+/// Largest file of a workspace's repository, in bytes. Clients aim at packs of 4 to 128 MiB; an
+/// index or a snapshot is far smaller.
+pub const REPOSITORY_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 const _: () = assert!(MESSAGE_TEXT_BYTES_MAX * 6 < ITEM_BYTES_MAX);
 const _: () = assert!(PAGE_BYTES_MAX >= ITEM_BYTES_MAX);

@@ -3,8 +3,12 @@
 //! Only the Worker can reach them. What the Worker has established about the caller travels in
 //! headers that it sets itself ([`EPOCH_HEADER`]); it never forwards such a header from outside.
 
+use serde::{Deserialize, Serialize};
+
 use crate::edge::EdgeRoute;
+use crate::ids::SessionId;
 use crate::route::{Method, segments};
+use crate::workspace::FileName;
 
 /// Header: the epoch of the container that asks, from the interception's properties.
 pub const EPOCH_HEADER: &str = "x-pagurus-epoch";
@@ -19,17 +23,93 @@ pub enum ObjectRoute {
     ChatSocket,
     /// May the container of this epoch call a model? 204 when it may.
     ModelGrant,
-    /// A session service on behalf of a container; never [`EdgeRoute::Model`].
+    /// A session service on behalf of a container; only the session routes of [`EdgeRoute`].
     Session(EdgeRoute),
+    /// May the container of this epoch use the workspace's repository so? 204 when it may.
+    WorkspaceGrant(Access),
+    /// A snapshot of the workspace is safe in R2.
+    SnapshotStored {
+        /// Its name.
+        name: FileName,
+    },
+    /// The container's last words ([`LastWords`](crate::edge::LastWords)).
+    Report,
+    /// Accept a message of a channel ([`Envelope`]); 200 with [`Accepted`] once it is durable.
+    Accept,
+    /// The whole log of one session, or of all, as JSON lines.
+    Export {
+        /// One session; `None` for all.
+        session: Option<SessionId>,
+    },
+    /// Write the control tables to R2 now.
+    ControlExport,
+    /// Fill the books of an empty object from what R2 holds.
+    ControlRestore,
+    /// Set faults; served in fault mode only.
+    Faults,
+}
+
+/// What is done with the workspace's repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Add what is not there.
+    Add,
+    /// Delete: only in a life of the container that is there for maintenance.
+    Delete,
+}
+
+impl Access {
+    const ALL: [Self; 3] = [Self::Read, Self::Add, Self::Delete];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Add => "add",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A message as a channel brings it, verified and bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The channel, such as `hook`.
+    pub channel: String,
+    /// The channel's id of the message; accepted once per channel.
+    pub event: String,
+    /// The conversation in the channel: where the answer goes.
+    pub chat: String,
+    /// The conversation here.
+    pub session: SessionId,
+    /// Who wrote, as the channel names them.
+    pub sender: String,
+    /// The text.
+    pub text: String,
+}
+
+/// The answer to [`ObjectRoute::Accept`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Whether it was accepted before; nothing has changed then.
+    pub before: bool,
 }
 
 impl ObjectRoute {
     /// The method of the route.
     pub fn method(&self) -> Method {
         match self {
-            Self::ChatSocket => Method::Get,
-            Self::ModelGrant => Method::Post,
+            Self::ChatSocket | Self::Export { .. } => Method::Get,
             Self::Session(route) => route.method(),
+            Self::ModelGrant
+            | Self::WorkspaceGrant(_)
+            | Self::SnapshotStored { .. }
+            | Self::Report
+            | Self::Accept
+            | Self::ControlExport
+            | Self::ControlRestore
+            | Self::Faults => Method::Post,
         }
     }
 
@@ -39,6 +119,15 @@ impl ObjectRoute {
             Self::ChatSocket => "/chat/socket".into(),
             Self::ModelGrant => "/model/grant".into(),
             Self::Session(route) => route.path(),
+            Self::WorkspaceGrant(access) => format!("/workspace/grant/{}", access.as_str()),
+            Self::SnapshotStored { name } => format!("/workspace/snapshots/{name}"),
+            Self::Report => "/report".into(),
+            Self::Accept => "/inbox".into(),
+            Self::Export { session: None } => "/export".into(),
+            Self::Export { session: Some(session) } => format!("/export/{session}"),
+            Self::ControlExport => "/control/export".into(),
+            Self::ControlRestore => "/control/restore".into(),
+            Self::Faults => "/faults".into(),
         }
     }
 
@@ -48,6 +137,17 @@ impl ObjectRoute {
             ["chat", "socket"] => Self::ChatSocket,
             ["model", "grant"] => Self::ModelGrant,
             ["session", ..] => Self::Session(EdgeRoute::parse(method, path, query)?),
+            ["workspace", "grant", access] => Self::WorkspaceGrant(
+                Access::ALL.into_iter().find(|known| known.as_str() == *access)?,
+            ),
+            ["workspace", "snapshots", name] => Self::SnapshotStored { name: name.parse().ok()? },
+            ["report"] => Self::Report,
+            ["inbox"] => Self::Accept,
+            ["export"] => Self::Export { session: None },
+            ["export", session] => Self::Export { session: Some(session.parse().ok()?) },
+            ["control", "export"] => Self::ControlExport,
+            ["control", "restore"] => Self::ControlRestore,
+            ["faults"] => Self::Faults,
             _ => return None,
         };
         (route.method().as_str() == method).then_some(route)

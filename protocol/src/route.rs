@@ -5,18 +5,24 @@ use std::fmt;
 /// The HTTP methods that internal routes use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
+    /// Asks what GET would answer, without the body.
+    Head,
     /// Reads.
     Get,
     /// Changes.
     Post,
+    /// Removes.
+    Delete,
 }
 
 impl Method {
     /// The method as it stands in a request line.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Head => "HEAD",
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Delete => "DELETE",
         }
     }
 }

@@ -6,6 +6,9 @@
 //! | `POST /turns` | [`TurnRequest`](crate::turn::TurnRequest) | the turn's events as NDJSON, from the first |
 //! | `GET /turns/{id}/events?from=n` | – | the events numbered `n` and later, as NDJSON |
 //! | `POST /turns/{id}/cancel` | – | 202 |
+//! | `POST /turns/{id}/steer` | [`Steer`] | 202; the messages join the turn at its next step |
+//! | `POST /workspace` | [`WorkspaceOpening`](crate::workspace::WorkspaceOpening) | [`WorkspaceEvent`](crate::workspace::WorkspaceEvent)s as NDJSON |
+//! | `POST /maintenance` | [`Maintenance`](crate::workspace::Maintenance) | [`WorkspaceEvent`](crate::workspace::WorkspaceEvent)s as NDJSON |
 //! | `POST /drain` | – | 202; no new turn is taken, running ones are cut, then the process exits |
 //!
 //! Failures are a [`Problem`](crate::Problem) with the status of its code.
@@ -14,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Epoch, TurnId};
 use crate::route::{Method, number, segments};
+use crate::session::UserMessage;
 
 /// The port that the runtime listens on in production. Locally the stand-in gives each process its
 /// own and maps this one to it.
@@ -54,6 +58,15 @@ pub enum RuntimeRoute {
         /// The turn.
         turn: TurnId,
     },
+    /// Add messages to a running turn.
+    Steer {
+        /// The turn.
+        turn: TurnId,
+    },
+    /// Restore the workspace.
+    Workspace,
+    /// Forget old snapshots of the workspace.
+    Maintenance,
     /// Finish and exit.
     Drain,
 }
@@ -63,7 +76,12 @@ impl RuntimeRoute {
     pub fn method(&self) -> Method {
         match self {
             Self::Health | Self::Events { .. } => Method::Get,
-            Self::Turns | Self::Cancel { .. } | Self::Drain => Method::Post,
+            Self::Turns
+            | Self::Cancel { .. }
+            | Self::Steer { .. }
+            | Self::Workspace
+            | Self::Maintenance
+            | Self::Drain => Method::Post,
         }
     }
 
@@ -74,6 +92,9 @@ impl RuntimeRoute {
             Self::Turns => "/turns".into(),
             Self::Events { turn, from } => format!("/turns/{turn}/events?from={from}"),
             Self::Cancel { turn } => format!("/turns/{turn}/cancel"),
+            Self::Steer { turn } => format!("/turns/{turn}/steer"),
+            Self::Workspace => "/workspace".into(),
+            Self::Maintenance => "/maintenance".into(),
             Self::Drain => "/drain".into(),
         }
     }
@@ -87,10 +108,23 @@ impl RuntimeRoute {
                 Self::Events { turn: turn.parse().ok()?, from: number(query, "from", 1)? }
             }
             ["turns", turn, "cancel"] => Self::Cancel { turn: turn.parse().ok()? },
+            ["turns", turn, "steer"] => Self::Steer { turn: turn.parse().ok()? },
+            ["workspace"] => Self::Workspace,
+            ["maintenance"] => Self::Maintenance,
             ["drain"] => Self::Drain,
             _ => return None,
         })
     }
+}
+
+/// `POST /turns/{id}/steer`: messages that came while the turn ran. The same message may be sent
+/// again; the turn takes it once. 404 when the turn is over: the messages begin one of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Steer {
+    /// Protocol version of the sender.
+    pub protocol: u32,
+    /// The messages, in order; at least one.
+    pub messages: Vec<UserMessage>,
 }
 
 /// Answer of `GET /health`: the port is bound and turns are taken.

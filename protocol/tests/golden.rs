@@ -8,9 +8,11 @@ use std::fs;
 use std::path::Path;
 
 use protocol::chat::{ClientFrame, ServerFrame};
-use protocol::edge::{Append, Head, Page};
-use protocol::runtime::Health;
+use protocol::edge::{Append, Head, LastWords, Page};
+use protocol::object::{Accepted, Envelope};
+use protocol::runtime::{Health, Steer};
 use protocol::turn::{TurnEvent, TurnRequest};
+use protocol::workspace::{ListedFile, Maintenance, WorkspaceEvent, WorkspaceOpening};
 use protocol::{Problem, Record};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +42,14 @@ fn every_golden_line_reads_and_writes_back() {
     check::<Problem>("problem.jsonl");
     check::<ClientFrame>("client_frame.jsonl");
     check::<ServerFrame>("server_frame.jsonl");
+    check::<Envelope>("envelope.jsonl");
+    check::<Accepted>("accepted.jsonl");
+    check::<Steer>("steer.jsonl");
+    check::<LastWords>("last_words.jsonl");
+    check::<ListedFile>("listed_file.jsonl");
+    check::<WorkspaceOpening>("workspace_opening.jsonl");
+    check::<WorkspaceEvent>("workspace_event.jsonl");
+    check::<Maintenance>("maintenance.jsonl");
 }
 
 #[test]

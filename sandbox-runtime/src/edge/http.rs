@@ -91,8 +91,10 @@ impl Http {
     ) -> Result<Response, EdgeError> {
         let url = format!("{}{}", self.base.as_str().trim_end_matches('/'), route.path());
         let request = match route.method() {
+            Method::Head => self.client.head(url),
             Method::Get => self.client.get(url),
             Method::Post => self.client.post(url).body(body),
+            Method::Delete => self.client.delete(url),
         };
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));

@@ -139,6 +139,9 @@ impl Server {
                 self.registry.cancel(&turn)?;
                 Ok(reply::accepted())
             }
+            RuntimeRoute::Steer { .. } | RuntimeRoute::Workspace | RuntimeRoute::Maintenance => {
+                Err(Problem::new(ProblemCode::NotFound, "This is not served yet."))
+            }
             RuntimeRoute::Drain => {
                 self.registry.drain();
                 self.shutdown.request(ExitReason::Drained);

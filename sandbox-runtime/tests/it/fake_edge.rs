@@ -194,7 +194,7 @@ async fn handle(State(edge): State<FakeEdge>, request: Request) -> Response {
             let question = serde_json::from_slice(&body).unwrap();
             edge.model(format!("{provider}{path}"), question).await
         }
-        None => refuse(ProblemCode::NotFound),
+        Some(EdgeRoute::Workspace(_) | EdgeRoute::Report) | None => refuse(ProblemCode::NotFound),
     }
 }
 

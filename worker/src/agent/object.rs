@@ -97,6 +97,16 @@ impl Agent {
                 core.check_epoch(epoch)?;
                 core.serve_session(route, request).await
             }
+            ObjectRoute::WorkspaceGrant(_)
+            | ObjectRoute::SnapshotStored { .. }
+            | ObjectRoute::Report
+            | ObjectRoute::Accept
+            | ObjectRoute::Export { .. }
+            | ObjectRoute::ControlExport
+            | ObjectRoute::ControlRestore
+            | ObjectRoute::Faults => {
+                Err(Problem::new(ProblemCode::NotFound, "The object does not serve this yet."))
+            }
         }
     }
 

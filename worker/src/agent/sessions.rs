@@ -51,8 +51,8 @@ impl Core {
                 let head = self.append(&session, &append)?;
                 Ok(http::json(200, &Head { head }))
             }
-            EdgeRoute::Model { .. } => {
-                Err(Problem::new(ProblemCode::NotFound, "The object serves no models."))
+            EdgeRoute::Model { .. } | EdgeRoute::Workspace(_) | EdgeRoute::Report => {
+                Err(Problem::new(ProblemCode::NotFound, "This is no session's route."))
             }
         }
     }

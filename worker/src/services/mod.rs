@@ -34,7 +34,16 @@ async fn dispatch(
         EdgeRoute::Model { provider, path } => {
             model::serve(request, env, caller, &model::Wanted { provider, path }).await
         }
-        session => {
+        EdgeRoute::Workspace(_) => {
+            Err(Problem::new(ProblemCode::NotFound, "The workspace is not served yet."))
+        }
+        EdgeRoute::Report => {
+            let body = http::unread_body(request);
+            object::call(env, &caller.agent, Some(caller.epoch), &ObjectRoute::Report, body).await
+        }
+        session @ (EdgeRoute::SessionHead { .. }
+        | EdgeRoute::SessionRead { .. }
+        | EdgeRoute::SessionAppend { .. }) => {
             let body = http::unread_body(request);
             let route = ObjectRoute::Session(session);
             object::call(env, &caller.agent, Some(caller.epoch), &route, body).await

@@ -12,4 +12,6 @@ pub(crate) mod schema;
 pub(crate) mod turns;
 
 #[cfg(test)]
+pub(crate) mod memory;
+#[cfg(test)]
 mod tests;

@@ -6,7 +6,9 @@
 use crate::ports::{Sql, SqlError, Value, number};
 
 /// The steps, in order; the version of a database is how many it has had.
-const STEPS: &[&[&str]] = &[&[
+const STEPS: &[&[&str]] = &[BOOKS, NOTHING_IS_LOST];
+
+const BOOKS: &[&str] = &[
     // Which agent this is: an object is not told the name it was looked up by.
     "CREATE TABLE agent (id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL)",
     // The one container of the agent. `state` is the JSON of `lifecycle::Lifecycle`.
@@ -46,7 +48,76 @@ const STEPS: &[&[&str]] = &[&[
         turn TEXT NOT NULL,
         item TEXT NOT NULL,
         PRIMARY KEY (session, sequence)) WITHOUT ROWID",
-]];
+];
+
+const NOTHING_IS_LOST: &[&str] = &[
+    // Where the answer goes; NULL for the channel that brought the message and `chat` there.
+    "ALTER TABLE inbox ADD COLUMN chat TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE inbox ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+    // What goes out: one row per part of a message, in order per (channel, chat). `state` is
+    // `waiting`, `sending`, `sent` or `parked`; `uncertain` is 1 once a try ended without an answer.
+    "CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        channel TEXT NOT NULL,
+        chat TEXT NOT NULL,
+        session TEXT NOT NULL,
+        turn TEXT,
+        text TEXT NOT NULL,
+        state TEXT NOT NULL,
+        uncertain INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        created_at_ms INTEGER NOT NULL,
+        next_try_ms INTEGER NOT NULL,
+        sent_at_ms INTEGER,
+        problem TEXT)",
+    "CREATE INDEX outbox_open ON outbox (channel, chat, id) WHERE state IN ('waiting', 'sending')",
+    // What is to be done at a time. `schedule` is the JSON of `schedule::Schedule`; `next_ms` is
+    // NULL when nothing more is due.
+    "CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        schedule TEXT NOT NULL,
+        prompt TEXT NOT NULL,
+        session TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        chat TEXT NOT NULL,
+        missed TEXT NOT NULL,
+        enabled INTEGER NOT NULL,
+        next_ms INTEGER,
+        failures INTEGER NOT NULL,
+        created_at_ms INTEGER NOT NULL)",
+    "CREATE TABLE job_runs (
+        job TEXT NOT NULL,
+        due_ms INTEGER NOT NULL,
+        started_at_ms INTEGER NOT NULL,
+        turn TEXT,
+        ended_at_ms INTEGER,
+        result TEXT,
+        PRIMARY KEY (job, due_ms)) WITHOUT ROWID",
+    // Parts of session logs that are in R2 and no more in `log`.
+    "CREATE TABLE segments (
+        session TEXT NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        PRIMARY KEY (session, first)) WITHOUT ROWID",
+    // The workspace's repository in R2.
+    "CREATE TABLE workspace (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        password TEXT NOT NULL,
+        master_key TEXT,
+        snapshot TEXT,
+        snapshot_at_ms INTEGER,
+        start_empty INTEGER NOT NULL)",
+    // What is done from time to time, and when it was last done.
+    "CREATE TABLE chores (
+        name TEXT PRIMARY KEY,
+        done_at_ms INTEGER NOT NULL,
+        failures INTEGER NOT NULL)",
+    // Why the container last ended badly: the JSON of `protocol::edge::LastWords`.
+    "ALTER TABLE lifecycle ADD COLUMN last_words TEXT",
+];
 
 /// Brings the database to the newest version. Safe to call at every wake.
 pub(crate) fn migrate(sql: &dyn Sql, now_ms: u64) -> Result<(), SqlError> {

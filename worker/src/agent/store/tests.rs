@@ -1,84 +1,20 @@
 //! The books over a plain SQLite: accepted once, logged in order, ended once, and nothing lost when
 //! a statement in the middle fails.
 
-use std::cell::Cell;
-
 use proptest::prelude::*;
 use protocol::edge::Append;
 use protocol::session::{Item, Outcome, UserMessage};
 use protocol::version::PROTOCOL_VERSION;
 use protocol::{Epoch, SessionId, TurnId};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params_from_iter};
 
 use super::inbox::{Accepted, accept, sessions_to_run, waiting};
 use super::log::{Appended, append, head, read};
+use super::memory::Memory;
 use super::turns::{ask_stop, begin, count_attempt, give_up, is_running, running_in, stop_asked};
 use super::{identity, lifecycle, schema};
 use crate::agent::lifecycle::Lifecycle;
 use crate::limits::WAITING_MESSAGES_MAX;
-use crate::ports::{Row, Sql, SqlError, Value};
-
-/// A database in memory that can be made to fail at its n-th statement from now.
-struct Memory {
-    connection: Connection,
-    fail_in: Cell<Option<u32>>,
-}
-
-impl Memory {
-    fn new() -> Self {
-        let connection = Connection::open_in_memory().unwrap();
-        let memory = Self { connection, fail_in: Cell::new(None) };
-        schema::migrate(&memory, 1).unwrap();
-        memory
-    }
-
-    fn run_now(&self, statement: &str, parameters: &[Value]) -> rusqlite::Result<Vec<Row>> {
-        let mut statement = self.connection.prepare(statement)?;
-        let columns = statement.column_count();
-        let parameters = params_from_iter(parameters.iter().map(|value| match value {
-            Value::Null => rusqlite::types::Value::Null,
-            Value::Integer(number) => rusqlite::types::Value::Integer(*number),
-            Value::Text(text) => rusqlite::types::Value::Text(text.clone()),
-        }));
-        let rows = statement.query_map(parameters, |row| {
-            (0..columns)
-                .map(|column| {
-                    Ok(match row.get_ref(column)? {
-                        ValueRef::Integer(number) => Value::Integer(number),
-                        ValueRef::Text(text) => {
-                            Value::Text(String::from_utf8(text.into()).unwrap())
-                        }
-                        _ => Value::Null,
-                    })
-                })
-                .collect()
-        })?;
-        rows.collect()
-    }
-}
-
-impl Sql for Memory {
-    fn run(&self, statement: &str, parameters: &[Value]) -> Result<Vec<Row>, SqlError> {
-        if let Some(left) = self.fail_in.get() {
-            if left == 0 {
-                return Err(SqlError::Engine("the disk is full".into()));
-            }
-            self.fail_in.set(Some(left - 1));
-        }
-        self.run_now(statement, parameters).map_err(|error| SqlError::Engine(error.to_string()))
-    }
-
-    fn transaction(&self, body: &mut dyn FnMut() -> Result<(), SqlError>) -> Result<(), SqlError> {
-        let nested = !self.connection.is_autocommit();
-        assert!(!nested, "transactions do not nest");
-        self.connection.execute_batch("BEGIN").unwrap();
-        let result = body();
-        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        self.connection.execute_batch(end).unwrap();
-        result
-    }
-}
+use crate::ports::{Sql, Value};
 
 fn session() -> SessionId {
     "web".parse().unwrap()
@@ -107,7 +43,10 @@ fn migrating_twice_changes_nothing() {
     schema::migrate(&sql, 2).unwrap();
     assert_eq!(waiting(&sql, &session()).unwrap().len(), 1);
     let versions = sql.run("SELECT version, applied_at_ms FROM migrations", &[]).unwrap();
-    assert_eq!(versions, [vec![Value::Integer(1), Value::Integer(1)]]);
+    assert_eq!(
+        versions,
+        [vec![Value::Integer(1), Value::Integer(1)], vec![Value::Integer(2), Value::Integer(1)]]
+    );
 }
 
 #[test]
