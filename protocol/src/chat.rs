@@ -138,6 +138,8 @@ pub enum Phase {
     Starting,
     /// The model or a tool is at work.
     Working,
+    /// The answer is there; changed files are being saved.
+    Saving,
     /// The container was lost; a new one is being started for the same turn.
     Recovering,
 }

@@ -43,6 +43,18 @@ pub enum Item {
     },
     /// A tool call has ended, or is known to have been interrupted.
     ToolFinished(ToolFinished),
+    /// What these calls changed in files was not saved when the container was lost. They are of
+    /// this turn or of earlier ones.
+    FilesLost {
+        /// The calls, in order.
+        calls: Vec<CallId>,
+    },
+    /// What the turn changed in files could not be saved before its end. It stays in the container
+    /// and is tried again; it is lost if the container is lost before that.
+    FilesUnsaved {
+        /// Why, and what to do.
+        problem: Problem,
+    },
     /// The turn is over; nothing of it follows.
     TurnEnded {
         /// How it ended.

@@ -87,6 +87,8 @@ pub enum EventKind {
         /// The log's new head.
         head: Sequence,
     },
+    /// What the turn changed in files is being saved; its end follows.
+    Saving,
     /// The turn is over. Nothing follows.
     Finished {
         /// How it ended.

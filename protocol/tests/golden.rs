@@ -33,6 +33,9 @@ fn check<T: DeserializeOwned + Serialize + Debug>(name: &str) {
 #[test]
 fn every_golden_line_reads_and_writes_back() {
     check::<Record>("record.jsonl");
+    check::<Record>("record_files.jsonl");
+    check::<TurnEvent>("turn_event_saving.jsonl");
+    check::<ServerFrame>("server_frame_saving.jsonl");
     check::<TurnRequest>("turn_request.jsonl");
     check::<TurnEvent>("turn_event.jsonl");
     check::<Append>("append.jsonl");

@@ -45,6 +45,8 @@ pub const EVENT_FRAME_BYTES_MAX: usize = 32 * 1024;
 pub const MODEL_CALLS_MAX: u32 = 60;
 /// Tool calls that one turn may make: five for each time it asks.
 pub const TOOL_CALLS_MAX: u32 = 5 * MODEL_CALLS_MAX;
+/// Most messages that may join one running turn: as many as may wait in a session.
+pub const STEERED_MESSAGES_MAX: usize = 100;
 /// Longest time one turn may take. Beyond an hour something is wrong, and nobody waits.
 pub const TURN_WALL_MAX: Duration = Duration::from_hours(1);
 /// Most numbers tried to make a call's name unique within its turn: more than it can have calls, the
@@ -70,6 +72,11 @@ pub const CONTEXT_MARGIN_DIVISOR: usize = 8;
 /// When turns must be dropped, they are dropped in steps of this part of the room (a quarter), so
 /// that the beginning of the request, which providers cache, does not change at every turn.
 pub const CONTEXT_DROP_DIVISOR: usize = 4;
+
+/// Calls that a note about lost files names; older ones are counted.
+pub const LOST_CALLS_NAMED_MAX: usize = 20;
+/// Bytes of a call's arguments in such a note: enough to know it again.
+pub const LOST_CALL_BYTES_MAX: usize = 120;
 
 // The edge.
 

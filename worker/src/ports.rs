@@ -23,6 +23,9 @@ pub(crate) enum SqlError {
     /// The engine refused or failed.
     #[error("the agent's database failed: {0}")]
     Engine(String),
+    /// The statements' author took them back; the caller knows why.
+    #[error("the transaction was taken back")]
+    Refused,
     /// A row is not of the shape that the query promises.
     #[error("column {column} of a row is not {wanted}")]
     Shape {

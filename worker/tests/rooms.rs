@@ -67,6 +67,7 @@ fn decisions_do_not_wait() {
         "agent/drive.rs",
         "agent/follow.rs",
         "agent/sessions.rs",
+        "agent/steer.rs",
         "agent/wake.rs",
     ];
     assert_eq!(trespasses(&["async ", ".await"], &rooms), Vec::<String>::new());

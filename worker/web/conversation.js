@@ -24,8 +24,9 @@ export { activity, stopRequested } from "./live-turn.js";
  *   }} AssistantEntry
  * @typedef {Place & { kind: "ended", result: string, problem: Problem | null,
  *   summary: TurnSummary | null }} EndedEntry
+ * @typedef {Place & { kind: "files", problem: Problem | null }} FilesEntry
  * @typedef {Place & { kind: "unknown", type: string }} UnknownEntry
- * @typedef {UserEntry | AssistantEntry | EndedEntry | UnknownEntry} Entry
+ * @typedef {UserEntry | AssistantEntry | EndedEntry | FilesEntry | UnknownEntry} Entry
  * @typedef {{ turn: string, since: number, model: string, input: number, output: number
  *   }} TurnSummary
  * @typedef {import("./pending.js").Pending} Pending
@@ -200,6 +201,12 @@ function append(state, context, item) {
       return { ...state, entries: markStarted(state.entries, context, item) };
     case "tool_finished":
       return { ...state, entries: markFinished(state.entries, context, item) };
+    case "files_lost":
+    case "files_unsaved": {
+      const { problem = null } = item;
+      const entry = { kind: /** @type {const} */ ("files"), ...context, problem };
+      return { ...state, entries: [...state.entries, entry] };
+    }
     case "turn_ended": {
       const { result, problem = null } = item.outcome;
       const entry = {

@@ -17,6 +17,7 @@ export function activity({ live, entries }) {
   if (live.stopping) return "Stopping…";
   if (live.phase === "waiting") return "Waiting…";
   if (live.phase === "starting") return "Waking the container…";
+  if (live.phase === "saving") return "Saving files…";
   if (live.phase === "recovering") return "The container was lost; a new one takes over…";
   if (live.text !== "") return "Writing…";
   if (live.thinking !== "") return "Thinking…";

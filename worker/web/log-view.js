@@ -106,6 +106,8 @@ function create(entry, options) {
     }
     case "ended":
       return { entry, node: endMark(entry), blocks: [] };
+    case "files":
+      return { entry, node: filesNote(entry), blocks: [] };
     default: {
       const text = `The log holds a record of the kind “${entry.type}”. Reload the page to see it.`;
       return { entry, node: element("p", { class: "quiet" }, text), blocks: [] };
@@ -157,6 +159,13 @@ function endMark({ result, problem, summary, at }) {
     element("strong", {}, word),
     facts === "" ? "" : ` · ${facts}`,
   );
+}
+
+/** @param {import("./conversation.js").FilesEntry} entry */
+function filesNote({ problem }) {
+  if (problem) return problemNote(problem, "Changed files are not saved yet. ");
+  const text = "The container was lost before the last changes to files were saved; the agent was told.";
+  return element("p", { class: "quiet" }, text);
 }
 
 /** @param {import("./conversation.js").Problem | null} problem @param {string} [lead] */

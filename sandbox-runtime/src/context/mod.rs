@@ -5,6 +5,7 @@
 //! `prompts/`.
 
 mod fit;
+mod lost;
 mod prompt;
 mod render;
 #[cfg(test)]

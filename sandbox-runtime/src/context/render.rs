@@ -13,7 +13,7 @@ use protocol::session::{
 };
 use protocol::turn::ModelChoice;
 
-use super::fit;
+use super::{fit, lost};
 use crate::turn::answer::signature;
 use crate::turn::history::Entry;
 
@@ -38,7 +38,7 @@ pub(super) fn messages(
     for turn in turns {
         let elided = elided_calls(turn, room_bytes);
         let mut renderer =
-            Renderer { messages: &mut messages, signature: &signature, elided: &elided };
+            Renderer { messages: &mut messages, signature: &signature, elided: &elided, turns };
         renderer.turn(turn);
     }
     messages
@@ -69,6 +69,7 @@ struct Renderer<'a> {
     messages: &'a mut Vec<Message>,
     signature: &'a str,
     elided: &'a HashSet<&'a CallId>,
+    turns: &'a [&'a [&'a Entry]],
 }
 
 impl Renderer<'_> {
@@ -84,10 +85,14 @@ impl Renderer<'_> {
                     self.close(&mut open);
                     self.assistant(message, &mut open);
                 }
-                Item::ToolStarted { .. } => {}
+                Item::ToolStarted { .. } | Item::FilesUnsaved { .. } => {}
                 Item::ToolFinished(finished) => {
                     open.retain(|call| *call != finished.call);
                     self.result(finished);
+                }
+                Item::FilesLost { calls } => {
+                    self.close(&mut open);
+                    self.messages.push(user(&lost::note(calls, self.turns)));
                 }
                 Item::TurnEnded { outcome } => {
                     self.close(&mut open);

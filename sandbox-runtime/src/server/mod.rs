@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use protocol::runtime::{Health, RuntimeRoute};
+use protocol::runtime::{Health, RuntimeRoute, Steer};
 use protocol::version::PROTOCOL_VERSION;
 use protocol::{Epoch, Problem, ProblemCode};
 use tokio::net::{TcpListener, TcpStream};
@@ -139,7 +139,12 @@ impl Server {
                 self.registry.cancel(&turn)?;
                 Ok(reply::accepted())
             }
-            RuntimeRoute::Steer { .. } | RuntimeRoute::Workspace | RuntimeRoute::Maintenance => {
+            RuntimeRoute::Steer { turn } => {
+                let steer = request::json::<Steer>(request).await?;
+                self.registry.steer(&turn, steer.messages)?;
+                Ok(reply::accepted())
+            }
+            RuntimeRoute::Workspace | RuntimeRoute::Maintenance => {
                 Err(Problem::new(ProblemCode::NotFound, "This is not served yet."))
             }
             RuntimeRoute::Drain => {

@@ -1,4 +1,4 @@
-//! Reads a turn from a request: bounded, then versioned, then parsed.
+//! Reads documents from requests: bounded, then versioned, then parsed.
 
 use http_body_util::BodyExt;
 use hyper::Request;
@@ -7,6 +7,7 @@ use protocol::turn::TurnRequest;
 use protocol::version::{PROTOCOL_OLDEST, PROTOCOL_VERSION, is_supported};
 use protocol::{Problem, ProblemCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::limits::{
     REQUEST_BODY_TIMEOUT, SEQUENCE_MAX, TURN_BODY_BYTES_MAX, TURN_BODY_DISCARD_BYTES_MAX,
@@ -19,6 +20,11 @@ struct Versioned {
 }
 
 pub(super) async fn turn(request: Request<Incoming>) -> Result<TurnRequest, Problem> {
+    check(json(request).await?)
+}
+
+/// A versioned JSON document.
+pub(super) async fn json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Problem> {
     let body = read(request.into_body());
     let bytes = match tokio::time::timeout(REQUEST_BODY_TIMEOUT, body).await {
         Ok(result) => result?,
@@ -33,9 +39,8 @@ pub(super) async fn turn(request: Request<Incoming>) -> Result<TurnRequest, Prob
         return Err(Problem::new(ProblemCode::UnsupportedProtocol, message)
             .remedy("Deploy the Worker and the container image of one release."));
     }
-    let turn = serde_json::from_slice(&bytes)
-        .map_err(|error| bad_request("The body is no turn", &error))?;
-    check(turn)
+    serde_json::from_slice(&bytes)
+        .map_err(|error| bad_request("The body is not what the route takes", &error))
 }
 
 /// The whole body. Of one that is too large the rest is read and thrown away, within reason: a

@@ -20,6 +20,7 @@ use super::failure;
 use super::history::{History, json_bytes};
 use super::log::OpenError;
 use super::state::{OpenCall, TurnState};
+use super::steering::Steering;
 use super::step::{self, Action, Refusal};
 use crate::context;
 use crate::edge::session::LogError;
@@ -68,6 +69,7 @@ pub struct Driver<'a> {
     request: TurnRequest,
     events: Events,
     stop: watch::Receiver<Option<StopRequest>>,
+    steering: Steering,
     began: Instant,
     timing: Timing,
 }
@@ -88,8 +90,10 @@ impl<'a> Driver<'a> {
         request: TurnRequest,
         events: Events,
         stop: watch::Receiver<Option<StopRequest>>,
+        steering: Steering,
     ) -> Self {
-        Self { agent, request, events, stop, began: Instant::now(), timing: Timing::default() }
+        let (began, timing) = (Instant::now(), Timing::default());
+        Self { agent, request, events, stop, steering, began, timing }
     }
 
     /// Drives the turn to its end and tells the followers, also of the end.
@@ -133,6 +137,9 @@ impl<'a> Driver<'a> {
                 self.flush(running).await?;
                 return Err(Break::Cut);
             }
+            if step::takes_messages(&action) && self.steer(running) {
+                continue;
+            }
             match action {
                 Action::Done(outcome) => {
                     self.flush(running).await?;
@@ -149,6 +156,16 @@ impl<'a> Driver<'a> {
                 Action::CallModel => self.ask(running).await?,
             }
         }
+    }
+
+    /// Lets messages that came meanwhile join the turn; false when there are none.
+    fn steer(&mut self, running: &mut Running) -> bool {
+        let messages = self.steering.take();
+        let any = !messages.is_empty();
+        for message in messages {
+            running.add(Item::User(message));
+        }
+        any
     }
 
     async fn ask(&mut self, running: &mut Running) -> Result<(), Break> {

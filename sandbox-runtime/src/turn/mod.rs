@@ -15,6 +15,7 @@ pub mod history;
 mod log;
 pub mod registry;
 pub mod state;
+pub mod steering;
 pub mod step;
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,12 @@ pub fn next(state: &TurnState, elapsed: Duration, cancelled: bool) -> Action {
     action
 }
 
+/// Whether messages that came meanwhile join the turn before this action: where the model would be
+/// asked, or would not be asked again although it could.
+pub fn takes_messages(action: &Action) -> bool {
+    matches!(action, Action::CallModel | Action::End(Outcome::Completed))
+}
+
 fn next_call(state: &TurnState, open: &OpenCall, elapsed: Duration) -> Action {
     if let Some(problem) = bound(elapsed, state.tool_calls, TOOL_CALLS_MAX, "tool calls") {
         return Action::End(failed(problem));

@@ -14,5 +14,6 @@ mod log;
 mod program;
 mod resume;
 mod server;
+mod steering;
 mod tools;
 mod world;

@@ -257,6 +257,8 @@ fn brief_item(item: &Item) -> String {
         }
         Item::ToolStarted { call, .. } => format!("started {call}"),
         Item::ToolFinished(finished) => format!("finished {} {:?}", finished.call, finished.status),
+        Item::FilesLost { calls } => format!("files lost {}", calls.len()),
+        Item::FilesUnsaved { problem } => format!("files unsaved {:?}", problem.code),
         Item::TurnEnded { outcome: Outcome::Failed { problem } } => {
             format!("ended {:?}", problem.code)
         }

@@ -24,6 +24,7 @@ const SETTINGS: &[&str] = &[
     "ANTHROPIC_BASE_URL",
     "DEMO_MODEL_URL",
     "DEV_MODE",
+    "MID_TURN_MESSAGES",
     "MODEL",
     "MODEL_FIRST_BYTE_TIMEOUT_MS",
     "MODEL_IDLE_TIMEOUT_MS",

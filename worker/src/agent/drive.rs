@@ -26,8 +26,9 @@ impl Core {
     pub(super) fn pump(self: &Rc<Self>) -> Result<(), Problem> {
         let running = turns::running_everywhere(&self.sql).map_err(|e| books_failed(&e))?;
         let waiting = inbox::sessions_to_run(&self.sql).map_err(|e| books_failed(&e))?;
-        let sessions = running.into_iter().map(|turn| turn.session).chain(waiting);
-        for session in sessions {
+        let running: Vec<SessionId> = running.into_iter().map(|turn| turn.session).collect();
+        self.steer_all(&running)?;
+        for session in running.into_iter().chain(waiting) {
             if self.driving.borrow().len() >= RUNNING_TURNS_MAX {
                 // The rest waits; whoever ends pumps again.
                 break;
@@ -168,7 +169,7 @@ impl Core {
         }
     }
 
-    fn is_warm(&self) -> bool {
+    pub(super) fn is_warm(&self) -> bool {
         matches!(self.lifecycle(), Ok((_, super::lifecycle::Lifecycle::Ready { .. })))
     }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use futures_util::StreamExt;
+use futures_util::future::join;
 use protocol::problem::chain;
 use protocol::runtime::RuntimeRoute;
 use protocol::session::Outcome;
@@ -89,7 +90,9 @@ impl Core {
         if response.status_code() != 200 {
             return self.refused(epoch, &mut response, next).await;
         }
-        let followed = self.hear(running, epoch, response, next).await;
+        // What came before the turn ran here, it has not been offered yet.
+        let (followed, ()) =
+            join(self.hear(running, epoch, response, next), self.steer(running)).await;
         if matches!(followed, Followed::Lost { .. }) {
             self.lose_unless_alive(epoch).await;
         }
@@ -193,9 +196,10 @@ impl Core {
                 None
             }
             EventKind::Finished { outcome, timing } => Some(Followed::Finished { outcome, timing }),
-            EventKind::ModelCalled { .. } | EventKind::Text { .. } | EventKind::Thinking { .. } => {
-                None
-            }
+            EventKind::ModelCalled { .. }
+            | EventKind::Text { .. }
+            | EventKind::Thinking { .. }
+            | EventKind::Saving => None,
         }
     }
 

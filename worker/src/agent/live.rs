@@ -55,6 +55,7 @@ impl Live {
                 push_bounded(&mut self.thinking, text);
                 Some(ServerFrame::Thinking { turn: self.turn.clone(), text: text.clone() })
             }
+            EventKind::Saving => self.enter(Phase::Saving),
             EventKind::Appended { .. } | EventKind::Finished { .. } => {
                 self.clear();
                 None

@@ -14,6 +14,7 @@ mod lines;
 mod live;
 mod object;
 mod sessions;
+mod steer;
 pub(crate) mod store;
 mod wake;
 

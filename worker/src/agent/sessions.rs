@@ -71,6 +71,10 @@ impl Core {
                 ProblemCode::SequenceConflict,
                 format!("The turn {} is not running in this session.", append.turn),
             )),
+            Appended::NotWaiting => Err(Problem::new(
+                ProblemCode::SequenceConflict,
+                "A message that was to join the turn does not wait in this session.",
+            )),
         }
     }
 

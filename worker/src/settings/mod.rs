@@ -29,12 +29,23 @@ pub(crate) struct Settings {
     pub(crate) model: Result<ModelChoice, Problem>,
     /// How long the container stays without work; `None` for ever.
     pub(crate) sleep_after_ms: Option<u64>,
+    /// What becomes of a message that arrives while a turn runs.
+    pub(crate) mid_turn: MidTurn,
     /// Whether the agent's own commands reach the internet.
     pub(crate) internet: bool,
     /// Variables that are handed on to the runtime as they are: name and checked value.
     pub(crate) runtime_variables: Vec<(&'static str, String)>,
     /// Everything that is wrong, each with its remedy.
     pub(crate) problems: Vec<Problem>,
+}
+
+/// What becomes of a message that arrives while a turn of its session runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MidTurn {
+    /// It joins the turn at its next step.
+    Steer,
+    /// It waits for the next turn.
+    Queue,
 }
 
 /// A model provider.
@@ -120,9 +131,19 @@ impl Settings {
             problems.push(problem.clone());
         }
         let sleep_after_ms = sleep_after(&get, &mut problems);
+        let mid_turn = mid_turn(&get, &mut problems);
         let internet = boolean(&get, "SANDBOX_INTERNET", true, &mut problems);
         let runtime_variables = runtime_variables(&get, &mut problems);
-        Self { dev_mode, providers, model, sleep_after_ms, internet, runtime_variables, problems }
+        Self {
+            dev_mode,
+            providers,
+            model,
+            sleep_after_ms,
+            mid_turn,
+            internet,
+            runtime_variables,
+            problems,
+        }
     }
 
     /// The provider of this name.
@@ -149,6 +170,18 @@ fn boolean(
         Some(other) => {
             problems.push(wrong(name, &format!("{other:?} is neither true nor false")));
             default
+        }
+    }
+}
+
+fn mid_turn(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> MidTurn {
+    let name = "MID_TURN_MESSAGES";
+    match get(name).as_deref() {
+        None | Some("steer") => MidTurn::Steer,
+        Some("queue") => MidTurn::Queue,
+        Some(other) => {
+            problems.push(wrong(name, &format!("{other:?} is neither steer nor queue")));
+            MidTurn::Steer
         }
     }
 }

@@ -10,6 +10,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use protocol::session::UserMessage;
 use protocol::turn::TurnRequest;
 use protocol::{Problem, ProblemCode, SessionId, TurnId};
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ use crate::turn::Agent;
 use crate::turn::drive::{DriveEnd, Driver, StopRequest};
 use crate::turn::events::Events;
 use crate::turn::failure;
+use crate::turn::steering::Steering;
 
 /// One turn, as its followers see it.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ struct Turn {
     session: SessionId,
     events: Events,
     stop: watch::Sender<Option<StopRequest>>,
+    steering: Steering,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +87,7 @@ impl Registry {
             session: request.session.clone(),
             events: events.clone(),
             stop,
+            steering: Steering::default(),
         });
         turns.running.push(Arc::clone(&turn));
         self.running_count.send_replace(turns.running.len());
@@ -102,6 +106,12 @@ impl Registry {
         let turn = self.lock().find(turn).map(Arc::clone).ok_or_else(|| unknown(turn))?;
         turn.ask_to_stop(StopRequest::Cancel);
         Ok(())
+    }
+
+    /// Adds messages to a turn that runs.
+    pub fn steer(&self, turn: &TurnId, messages: Vec<UserMessage>) -> Result<(), Problem> {
+        let running = self.lock().running.iter().find(|running| running.id == *turn).cloned();
+        running.ok_or_else(|| unknown(turn))?.steering.push(messages)
     }
 
     /// Takes no more turns and cuts those that run.
@@ -131,8 +141,8 @@ impl Registry {
     ) {
         let driving = tokio::spawn({
             let registry = Arc::clone(&self);
-            let events = turn.events.clone();
-            async move { Driver::new(&registry.agent, request, events, stop).run().await }
+            let (events, steering) = (turn.events.clone(), turn.steering.clone());
+            async move { Driver::new(&registry.agent, request, events, stop, steering).run().await }
         });
         let end = driving.await.unwrap_or_else(|error| {
             tracing::error!(%error, turn = %turn.id, "a turn broke down");

@@ -101,3 +101,24 @@ pub(super) fn take(
     )?;
     Ok(())
 }
+
+/// One message that waits becomes part of a running turn; false when it does not wait in this
+/// session. The caller holds the transaction.
+pub(super) fn take_one(
+    sql: &dyn Sql,
+    session: &SessionId,
+    message: &UserMessage,
+    turn: &protocol::TurnId,
+) -> Result<bool, SqlError> {
+    let taken = sql.run(
+        "UPDATE inbox SET turn = ?
+         WHERE session = ? AND channel = ? AND event = ? AND turn IS NULL RETURNING id",
+        &[
+            turn.as_str().into(),
+            session.as_str().into(),
+            message.channel.as_str().into(),
+            message.event.as_str().into(),
+        ],
+    )?;
+    Ok(!taken.is_empty())
+}

@@ -5,7 +5,7 @@ use protocol::limits::{PAGE_BYTES_MAX, PAGE_RECORDS_MAX};
 use protocol::session::{Item, Record, Sequence};
 use protocol::{SessionId, TurnId};
 
-use super::turns;
+use super::{inbox, turns};
 use crate::ports::{Row, Sql, SqlError, Value, id, number, text};
 
 /// What became of an append.
@@ -20,6 +20,8 @@ pub(crate) enum Appended {
     },
     /// Nothing was written: the turn is not running in this session.
     NotRunning,
+    /// Nothing was written: a message among the items does not wait in the inbox.
+    NotWaiting,
 }
 
 /// Number of the log's last record, 0 when there is none.
@@ -65,7 +67,7 @@ pub(crate) fn append(
     now_ms: u64,
 ) -> Result<Appended, SqlError> {
     let mut result = Appended::NotRunning;
-    sql.transaction(&mut || {
+    let ended = sql.transaction(&mut || {
         if !turns::is_running(sql, session, &append.turn)? {
             result = Appended::NotRunning;
             return Ok(());
@@ -75,13 +77,24 @@ pub(crate) fn append(
             result = Appended::Conflict { head };
             return Ok(());
         }
+        for item in &append.items {
+            if let Item::User(message) = item
+                && !inbox::take_one(sql, session, message, &append.turn)?
+            {
+                result = Appended::NotWaiting;
+                return Err(SqlError::Refused);
+            }
+        }
         result = Appended::At(push(sql, session, &append.turn, &append.items, now_ms)?);
         if append.items.iter().any(|item| matches!(item, Item::TurnEnded { .. })) {
             turns::end(sql, &append.turn, now_ms)?;
         }
         Ok(())
-    })?;
-    Ok(result)
+    });
+    match ended {
+        Err(SqlError::Refused) | Ok(()) => Ok(result),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes items behind the head and returns the new head. The caller holds the transaction.

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use protocol::edge::Append;
-use protocol::session::{Item, Outcome, UserMessage};
+use protocol::session::{Item, Outcome, ToolFinished, ToolStatus, UserMessage};
 use protocol::version::PROTOCOL_VERSION;
 use protocol::{Epoch, SessionId, TurnId};
 
@@ -32,6 +32,15 @@ fn ended() -> Item {
     Item::TurnEnded { outcome: Outcome::Completed }
 }
 
+fn tool_finished(output: &str) -> Item {
+    Item::ToolFinished(ToolFinished {
+        call: "c".parse().unwrap(),
+        status: ToolStatus::Ok,
+        output: output.to_owned(),
+        duration_ms: 1,
+    })
+}
+
 fn appending(name: &str, expected: u64, items: Vec<Item>) -> Append {
     Append { protocol: PROTOCOL_VERSION, turn: turn(name), expected, items }
 }
@@ -47,6 +56,20 @@ fn migrating_twice_changes_nothing() {
         versions,
         [vec![Value::Integer(1), Value::Integer(1)], vec![Value::Integer(2), Value::Integer(1)]]
     );
+}
+
+#[test]
+fn a_message_joins_a_turn_once_and_only_while_it_waits() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("first"), 1).unwrap();
+    begin(&sql, &session(), &turn("t"), 1).unwrap();
+    accept(&sql, &session(), &message("second"), 2).unwrap();
+    let joins = |expected| appending("t", expected, vec![Item::User(message("second"))]);
+    assert_eq!(append(&sql, &session(), &joins(1), 3).unwrap(), Appended::At(2));
+    assert!(waiting(&sql, &session()).unwrap().is_empty());
+
+    assert_eq!(append(&sql, &session(), &joins(2), 4).unwrap(), Appended::NotWaiting);
+    assert_eq!(head(&sql, &session()).unwrap(), 2);
 }
 
 #[test]
@@ -147,10 +170,9 @@ fn pages_are_bounded_and_meet() {
     let sql = Memory::new();
     accept(&sql, &session(), &message("a"), 1).unwrap();
     begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
-    let text = "x".repeat(100_000);
-    let long = UserMessage { channel: "web".into(), event: "e".into(), text };
+    let long = tool_finished(&"x".repeat(100_000));
     for n in 1..=40 {
-        append(&sql, &session(), &appending("t", n, vec![Item::User(long.clone())]), 3).unwrap();
+        append(&sql, &session(), &appending("t", n, vec![long.clone()]), 3).unwrap();
     }
     let mut seen = Vec::new();
     let mut from = 1;
@@ -224,7 +246,7 @@ proptest! {
                     let at = head(&sql, &session()).unwrap() + off;
                     sql.fail_in.set(fail_in);
                     if let Some(running) = running {
-                        let item = if end { ended() } else { Item::User(message("tool")) };
+                        let item = if end { ended() } else { tool_finished("x") };
                         let request = Append {
                             protocol: PROTOCOL_VERSION,
                             turn: running.turn,
@@ -251,7 +273,7 @@ proptest! {
         let mut found: Vec<String> = records
             .iter()
             .filter_map(|record| match &record.item {
-                Item::User(user) if user.event != "tool" => Some(user.event.clone()),
+                Item::User(user) => Some(user.event.clone()),
                 _ => None,
             })
             .collect();
