@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::ids::{CallId, TurnId};
 use crate::problem::Problem;
+use crate::workspace::FileName;
 
 /// Position in a session log, from 1; 0 stands before the first record.
 pub type Sequence = u64;
@@ -43,6 +44,15 @@ pub enum Item {
     },
     /// A tool call has ended, or is known to have been interrupted.
     ToolFinished(ToolFinished),
+    /// What the calls of this session changed in files, up to a record, is safe in the workspace's
+    /// repository.
+    FilesSaved {
+        /// The last record whose changes are in it.
+        upto: Sequence,
+        /// The snapshot; absent when there was nothing to save.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<FileName>,
+    },
     /// What these calls changed in files was not saved when the container was lost. They are of
     /// this turn or of earlier ones.
     FilesLost {

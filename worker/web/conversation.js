@@ -201,6 +201,8 @@ function append(state, context, item) {
       return { ...state, entries: markStarted(state.entries, context, item) };
     case "tool_finished":
       return { ...state, entries: markFinished(state.entries, context, item) };
+    case "files_saved":
+      return state;
     case "files_lost":
     case "files_unsaved": {
       const { problem = null } = item;

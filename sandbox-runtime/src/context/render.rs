@@ -85,7 +85,7 @@ impl Renderer<'_> {
                     self.close(&mut open);
                     self.assistant(message, &mut open);
                 }
-                Item::ToolStarted { .. } | Item::FilesUnsaved { .. } => {}
+                Item::ToolStarted { .. } | Item::FilesSaved { .. } | Item::FilesUnsaved { .. } => {}
                 Item::ToolFinished(finished) => {
                     open.retain(|call| *call != finished.call);
                     self.result(finished);

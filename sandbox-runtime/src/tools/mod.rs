@@ -103,6 +103,11 @@ pub(crate) enum ToolError {
     Lost(#[source] tokio::task::JoinError),
 }
 
+/// Whether a tool of this name may change files.
+pub fn changes_files(name: &str) -> bool {
+    name != "read"
+}
+
 impl Gateway {
     /// The tools, working in `workspace`.
     pub fn new(workspace: Workspace) -> Result<Self, serde_json::Error> {

@@ -11,6 +11,7 @@ mod cache;
 pub mod drive;
 pub mod events;
 pub mod failure;
+pub mod files;
 pub mod history;
 mod log;
 pub mod registry;

@@ -95,7 +95,7 @@ impl TurnState {
                 self.open_calls.retain(|open| open.call != finished.call);
                 self.tool_calls = self.tool_calls.saturating_add(1);
             }
-            Item::FilesLost { .. } | Item::FilesUnsaved { .. } => {}
+            Item::FilesSaved { .. } | Item::FilesLost { .. } | Item::FilesUnsaved { .. } => {}
             Item::TurnEnded { outcome } => self.last = Last::Ended(outcome.clone()),
         }
     }

@@ -257,6 +257,7 @@ fn brief_item(item: &Item) -> String {
         }
         Item::ToolStarted { call, .. } => format!("started {call}"),
         Item::ToolFinished(finished) => format!("finished {} {:?}", finished.call, finished.status),
+        Item::FilesSaved { upto, .. } => format!("files saved up to {upto}"),
         Item::FilesLost { calls } => format!("files lost {}", calls.len()),
         Item::FilesUnsaved { problem } => format!("files unsaved {:?}", problem.code),
         Item::TurnEnded { outcome: Outcome::Failed { problem } } => {
