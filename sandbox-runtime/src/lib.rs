@@ -8,6 +8,7 @@
 pub mod boot;
 pub mod context;
 pub mod edge;
+pub mod last_words;
 pub mod limits;
 pub mod process;
 pub mod server;

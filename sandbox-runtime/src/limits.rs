@@ -137,6 +137,9 @@ pub const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(2);
 
 // Shutdown.
 
+/// Longest wait for the edge to hear why the process ends badly.
+pub const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Longest wait for cut turns to stop. They stop at their next await; a file being written is the
 /// only thing that takes time.
 pub const DRAIN_TURNS_TIMEOUT: Duration = Duration::from_secs(5);

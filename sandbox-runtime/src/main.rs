@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use protocol::problem::chain;
 use sandbox_runtime::boot::{BootError, Runtime};
+use sandbox_runtime::edge::Http;
+use sandbox_runtime::last_words::{LogTail, report};
 use sandbox_runtime::limits::{BLOCKING_THREAD_IDLE, BLOCKING_THREADS_MAX};
 use sandbox_runtime::settings::Settings;
 use sandbox_runtime::shutdown::ExitReason;
@@ -33,12 +35,13 @@ fn run(began: Instant) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return terminal::failed(&error.to_string()),
     };
+    let tail = LogTail::default();
     tracing_subscriber::fmt()
         .compact()
         .with_ansi(false)
         .with_target(false)
         .with_max_level(settings.log)
-        .with_writer(std::io::stderr)
+        .with_writer(tail.clone())
         .init();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -47,7 +50,7 @@ fn run(began: Instant) -> ExitCode {
         .build();
     let ended = match runtime {
         Ok(runtime) => {
-            let ended = runtime.block_on(serve(settings, began));
+            let ended = runtime.block_on(serve(settings, began, &tail));
             // A file access that hangs must not keep the process.
             runtime.shutdown_background();
             ended
@@ -61,6 +64,20 @@ fn run(began: Instant) -> ExitCode {
     }
 }
 
-async fn serve(settings: Settings, began: Instant) -> Result<ExitReason, BootError> {
-    Ok(Runtime::start(settings, began).await?.run().await)
+/// Serves to the end. An end that is an error is told to the edge too, as far as that is possible.
+async fn serve(
+    settings: Settings,
+    began: Instant,
+    tail: &LogTail,
+) -> Result<ExitReason, BootError> {
+    let edge_url = settings.edge_url.clone();
+    match Runtime::start(settings, began).await {
+        Ok(runtime) => Ok(runtime.run().await),
+        Err(error) => {
+            if let Ok(edge) = Http::new(edge_url) {
+                report(&edge, &chain(&error), tail.lines()).await;
+            }
+            Err(error)
+        }
+    }
 }

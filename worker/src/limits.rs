@@ -30,8 +30,13 @@ pub(crate) const HEALTH_PAUSE_MS_FIRST: u64 = 4;
 /// Longest pause between health probes.
 pub(crate) const HEALTH_PAUSE_MS_MAX: u64 = 300;
 
-/// How often one turn may lose its container before the user is told that it cannot be finished.
+/// How often in a row one turn may lose its container without getting any further, before the user
+/// is told that it cannot be finished.
 pub(crate) const TURN_ATTEMPTS_MAX: u32 = 3;
+
+/// How often one turn may lose its container in all: a turn of many steps on a restless host gets
+/// on, and one that kills each container after one step does not go on for ever.
+pub(crate) const TURN_LIVES_MAX: u32 = 20;
 
 /// How often in a row a turn's event stream may break off while the container still answers, before
 /// the container is given up. Each break is a lost connection; the turn itself went on.
@@ -47,6 +52,25 @@ pub(crate) const BUSY_PAUSE_MS: u64 = 100;
 /// Pause before the container is started again after a failure; doubled with each further one, up
 /// to [`RESTART_PAUSE_MS_MAX`].
 pub(crate) const RESTART_PAUSE_MS_FIRST: u64 = 250;
+
+/// Largest body of a container's last words: escaped at worst, and their envelope.
+pub(crate) const LAST_WORDS_BODY_BYTES_MAX: usize =
+    6 * protocol::limits::LAST_WORDS_BYTES_MAX + 4096;
+
+/// A life of the container that was healthy for so long is no sign of a crash loop, even if it got
+/// nothing done.
+pub(crate) const HEALTHY_LIFE_MS: u64 = 60_000;
+
+/// Longest life of a container that tidies the workspace's repository. A prune of some hundred
+/// snapshots takes seconds; what is cut off goes on the next day.
+pub(crate) const MAINTENANCE_MS_MAX: u64 = 10 * 60 * 1000;
+
+/// How long after something was saved the repository is tidied: a day's snapshots in one go.
+pub(crate) const MAINTENANCE_EVERY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Pause before a chore that failed is tried again; doubled with each further failure, six times at
+/// the most.
+pub(crate) const CHORE_PAUSE_MS_FIRST: u64 = 10 * 60 * 1000;
 
 /// Longest pause before another start.
 pub(crate) const RESTART_PAUSE_MS_MAX: u64 = 60_000;

@@ -66,7 +66,10 @@ fn decisions_do_not_wait() {
         "agent/core.rs",
         "agent/drive.rs",
         "agent/follow.rs",
+        "agent/maintain.rs",
+        "agent/restore.rs",
         "agent/sessions.rs",
+        "agent/sleep.rs",
         "agent/steer.rs",
         "agent/wake.rs",
     ];

@@ -10,7 +10,7 @@ use protocol::Problem;
 use super::core::{Core, books_failed};
 use super::lifecycle::Lifecycle;
 use super::store::{inbox, turns};
-use crate::limits::{DRAIN_MS_MAX, WATCHDOG_MS};
+use crate::limits::{DRAIN_MS_MAX, MAINTENANCE_MS_MAX, WATCHDOG_MS};
 use crate::platform::clock::{self, now_ms};
 use crate::platform::log as console;
 
@@ -27,7 +27,10 @@ fn due(
     }
     match state {
         Lifecycle::Draining { since_ms } => Some(since_ms + DRAIN_MS_MAX),
-        Lifecycle::Ready { .. } => sleep_after_ms.map(|after_ms| worked_at_ms + after_ms),
+        Lifecycle::Ready { .. } | Lifecycle::Restoring { .. } => {
+            sleep_after_ms.map(|after_ms| worked_at_ms + after_ms)
+        }
+        Lifecycle::Maintaining { since_ms, .. } => Some(since_ms + MAINTENANCE_MS_MAX),
         Lifecycle::Cold | Lifecycle::Starting { .. } | Lifecycle::Failed { .. } => None,
     }
 }
@@ -59,7 +62,13 @@ impl Core {
         let (_, state) = self.lifecycle()?;
         let working = self.working()?;
         let sleep_after_ms = self.settings.sleep_after_ms;
-        Ok(due(working, &state, self.worked_at_ms.get(), sleep_after_ms, now_ms()))
+        let own = due(working, &state, self.worked_at_ms.get(), sleep_after_ms, now_ms());
+        // A chore that is overdue waits for the container to be cold; then it is set again.
+        let maintenance = match state {
+            Lifecycle::Cold => self.maintenance_due_ms()?,
+            _ => None,
+        };
+        Ok([own, maintenance].into_iter().flatten().min())
     }
 
     fn working(&self) -> Result<bool, Problem> {
@@ -80,6 +89,7 @@ impl Core {
             if self.settings.sleep_after_ms.is_some_and(|after_ms| idle_ms >= after_ms) {
                 self.drain()?;
             }
+            self.run_maintenance()?;
         }
         self.arm().await;
         Ok(())
@@ -97,7 +107,7 @@ mod tests {
 
     #[test]
     fn an_idle_container_sleeps_after_its_time_counted_from_the_last_work() {
-        let ready = Lifecycle::Ready { since_ms: 0 };
+        let ready = Lifecycle::Ready { since_ms: 0, failures: 0 };
         assert_eq!(due(false, &ready, 1000, Some(60_000), 30_000), Some(61_000));
         assert_eq!(due(false, &ready, 1000, None, 30_000), None);
     }

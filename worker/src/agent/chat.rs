@@ -76,7 +76,7 @@ impl Core {
                 .map(|message| Queued { id: message.event, text: message.text })
                 .collect(),
             turn: self.live.borrow().get(session).map(super::live::Live::snapshot),
-            problems: self.settings.problems.clone(),
+            problems: self.problems(),
         };
         sockets::send(socket, &welcome);
         while let Some(last) = page.records.last().map(|record| record.sequence) {
@@ -86,6 +86,12 @@ impl Core {
             page = log::read(&self.sql, session, last + 1).map_err(failed)?;
         }
         self.pump()
+    }
+
+    /// What is wrong right now, settings first.
+    fn problems(&self) -> Vec<Problem> {
+        let workspace = self.sandbox.workspace.borrow().problem.clone();
+        self.settings.problems.iter().cloned().chain(workspace).collect()
     }
 
     fn model_name(&self) -> String {

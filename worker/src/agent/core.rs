@@ -9,10 +9,10 @@ use std::rc::Rc;
 
 use protocol::chat::ServerFrame;
 use protocol::problem::chain;
-use protocol::{AgentId, Problem, ProblemCode, SessionId};
+use protocol::{AgentId, Epoch, Problem, ProblemCode, SessionId};
 
 use super::live::Live;
-use super::store::{identity, log, schema};
+use super::store::{identity, log, schema, turns};
 use super::wake::Sandbox;
 use crate::platform::log as console;
 use crate::platform::{Env, State, clock, sockets, sql::ObjectSql};
@@ -36,6 +36,8 @@ pub(super) struct Core {
     pub(super) driving: RefCell<HashSet<SessionId>>,
     /// When the alarm goes off, as far as this object set it.
     pub(super) alarm_at_ms: Cell<Option<u64>>,
+    /// The last life of the container that got something done.
+    pub(super) productive: Cell<Option<Epoch>>,
     /// When there was last something to do.
     pub(super) worked_at_ms: Cell<u64>,
 }
@@ -55,6 +57,8 @@ impl Core {
         let now_ms = clock::now_ms();
         let broken = schema::migrate(&sql, now_ms).err().map(|error| books_failed(&error));
         let sandbox = Sandbox::of(&state);
+        // An object that an alarm constructs has done no work by that.
+        let worked_at_ms = turns::last_work_ms(&sql).ok().flatten().unwrap_or(now_ms);
         Self {
             state,
             settings,
@@ -65,7 +69,8 @@ impl Core {
             shown: RefCell::default(),
             driving: RefCell::default(),
             alarm_at_ms: Cell::new(None),
-            worked_at_ms: Cell::new(now_ms),
+            productive: Cell::new(None),
+            worked_at_ms: Cell::new(worked_at_ms),
         }
     }
 

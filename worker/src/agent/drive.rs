@@ -17,7 +17,9 @@ use super::follow::Followed;
 use super::live::Live;
 use super::store::turns::{self, Running};
 use super::store::{inbox, log};
-use crate::limits::{BUSY_MAX, BUSY_PAUSE_MS, REATTACH_MAX, TURN_ATTEMPTS_MAX, TURN_RECORDS_MAX};
+use crate::limits::{
+    BUSY_MAX, BUSY_PAUSE_MS, REATTACH_MAX, TURN_ATTEMPTS_MAX, TURN_LIVES_MAX, TURN_RECORDS_MAX,
+};
 use crate::platform::clock::{now_ms, pause, unique};
 use crate::platform::log as console;
 
@@ -113,13 +115,9 @@ impl Core {
             if let Some(outcome) = self.over(running)? {
                 return Ok((outcome, TurnTiming::default()));
             }
-            let attempts = turns::count_attempt(&self.sql, &running.turn, epoch)
-                .map_err(|error| books_failed(&error))?;
-            if attempts > TURN_ATTEMPTS_MAX {
-                return Err(container_lost(attempts - 1));
-            }
             let wake_ms = elapsed_ms(began_ms);
             let request = self.request(running, model)?;
+            self.count_attempt(running, epoch, request.head)?;
             match self.follow(running, epoch, &request, tries.attached).await {
                 Followed::Finished { outcome, timing } => {
                     return Ok((outcome, TurnTiming { wake_ms, turn_ms: 0.0, runtime: timing }));
@@ -134,6 +132,17 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Notes another try; a problem when there were enough.
+    fn count_attempt(&self, running: &Running, epoch: Epoch, head: u64) -> Result<(), Problem> {
+        let attempts = turns::count_attempt(&self.sql, &running.turn, epoch, head)
+            .map_err(|error| books_failed(&error))?;
+        if attempts.fruitless > TURN_ATTEMPTS_MAX || attempts.lives > TURN_LIVES_MAX {
+            let former = Epoch(epoch.0.saturating_sub(1));
+            return Err(self.with_last_words(former, container_lost(attempts.lives - 1))?);
+        }
+        Ok(())
     }
 
     /// How the turn ended, when its end is in the log or the user has stopped it; `None` for one to
@@ -170,7 +179,7 @@ impl Core {
     }
 
     pub(super) fn is_warm(&self) -> bool {
-        matches!(self.lifecycle(), Ok((_, super::lifecycle::Lifecycle::Ready { .. })))
+        self.lifecycle().is_ok_and(|(_, state)| state.takes_turns())
     }
 
     /// How the turn ended, when its end is in the log.

@@ -12,10 +12,14 @@ mod follow;
 pub(crate) mod lifecycle;
 mod lines;
 mod live;
+mod maintain;
 mod object;
+mod restore;
 mod sessions;
+mod sleep;
 mod steer;
 pub(crate) mod store;
 mod wake;
+mod workspace;
 
 pub use object::Agent;

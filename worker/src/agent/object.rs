@@ -95,12 +95,16 @@ impl Agent {
             ObjectRoute::ModelGrant => self.grant(epoch),
             ObjectRoute::Session(route) => {
                 core.check_epoch(epoch)?;
-                core.serve_session(route, request).await
+                core.serve_session(epoch, route, request).await
             }
-            ObjectRoute::WorkspaceGrant(_)
-            | ObjectRoute::SnapshotStored { .. }
-            | ObjectRoute::Report
-            | ObjectRoute::Accept
+            ObjectRoute::Report => core.hear_last_words(epoch, request).await,
+            ObjectRoute::WorkspaceGrant(access) => {
+                core.grant_workspace(epoch, access).map(|()| http::empty(204))
+            }
+            ObjectRoute::SnapshotStored { name } => {
+                core.snapshot_stored(epoch, &name).map(|()| http::empty(204))
+            }
+            ObjectRoute::Accept
             | ObjectRoute::Export { .. }
             | ObjectRoute::ControlExport
             | ObjectRoute::ControlRestore

@@ -34,6 +34,7 @@ impl Core {
     /// Serves a session route.
     pub(super) async fn serve_session(
         &self,
+        caller: Option<Epoch>,
         route: EdgeRoute,
         request: &mut Request,
     ) -> Result<Response, Problem> {
@@ -49,6 +50,7 @@ impl Core {
             EdgeRoute::SessionAppend { session } => {
                 let append: Append = http::read_json(request, APPEND_BODY_BYTES_MAX).await?;
                 let head = self.append(&session, &append)?;
+                caller.inspect(|epoch| self.note_progress(*epoch));
                 Ok(http::json(200, &Head { head }))
             }
             EdgeRoute::Model { .. } | EdgeRoute::Workspace(_) | EdgeRoute::Report => {

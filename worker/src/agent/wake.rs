@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
+use protocol::edge::LastWords;
 use protocol::problem::chain;
 use protocol::runtime::{
     ENV_AGENT, ENV_EDGE_URL, ENV_EPOCH, ENV_PORT, Health, RUNTIME_PORT, RuntimeRoute,
@@ -16,15 +17,17 @@ use protocol::version::is_supported;
 use protocol::{Epoch, Problem, ProblemCode};
 
 use super::core::{Core, books_failed};
-use super::lifecycle::{Lifecycle, Wake};
+use super::lifecycle::{Lifecycle, Purpose, Wake};
+use super::restore::WorkspaceState;
 use super::store::lifecycle as book;
 use crate::limits::{
     CONTAINER_READY_MS_MAX, DRAIN_MS_MAX, HEALTH_PAUSE_MS_FIRST, HEALTH_PAUSE_MS_MAX,
-    HEALTH_PROBE_MS_MAX, SLEEP_AFTER_MS_DEFAULT,
+    HEALTH_PROBE_MS_MAX, LAST_WORDS_BODY_BYTES_MAX, SLEEP_AFTER_MS_DEFAULT,
 };
 use crate::platform::State;
 use crate::platform::clock::{now_ms, pause, within};
 use crate::platform::container::{Container, ContainerError};
+use crate::platform::http::{self, Request, Response};
 use crate::platform::log as console;
 use crate::platform::loopback::ContainerIdentity;
 
@@ -36,6 +39,8 @@ pub(super) struct Sandbox {
     container: Option<Container>,
     /// The start in progress.
     waking: RefCell<Option<Waking>>,
+    /// How the workspace of the current life is.
+    pub(super) workspace: RefCell<WorkspaceState>,
     /// Whether a container that this object did not start itself has been looked at.
     adopted: Cell<bool>,
 }
@@ -44,7 +49,12 @@ impl Sandbox {
     /// The container of the object that `state` belongs to.
     pub(super) fn of(state: &State) -> Self {
         let container = Container::of(state);
-        Self { container, waking: RefCell::default(), adopted: Cell::new(false) }
+        Self {
+            container,
+            waking: RefCell::default(),
+            workspace: RefCell::default(),
+            adopted: Cell::new(false),
+        }
     }
 
     /// The container, or the reason that there is none.
@@ -56,7 +66,7 @@ impl Sandbox {
     }
 }
 
-fn container_failed(error: &ContainerError) -> Problem {
+pub(super) fn container_failed(error: &ContainerError) -> Problem {
     Problem::new(ProblemCode::ContainerFailed, format!("The agent's container failed: {error}."))
 }
 
@@ -93,8 +103,9 @@ impl Core {
             let (epoch, state) = self.lifecycle()?;
             match state.wake(container.running(), now_ms()) {
                 Wake::Use => return Ok(epoch),
-                Wake::Start => return self.start(&container, epoch.next(), &state).await,
+                Wake::Start => return self.start(&container, epoch.next(), Purpose::Turns).await,
                 Wake::AwaitExit => self.await_exit(&container).await?,
+                Wake::Interrupt => self.drain()?,
                 Wake::Pause { until_ms } => pause(until_ms.saturating_sub(now_ms())).await,
             }
         }
@@ -104,12 +115,13 @@ impl Core {
     /// not the one in the books.
     async fn adopt(self: &Rc<Self>, container: &Container) -> Result<Option<Epoch>, Problem> {
         let (epoch, state) = self.lifecycle()?;
-        if matches!(state, Lifecycle::Ready { .. } | Lifecycle::Starting { .. }) {
+        if state.takes_turns() || matches!(state, Lifecycle::Starting { .. }) {
             let identity = ContainerIdentity { agent: self.agent()?, epoch };
             match container.intercept(&self.state, &identity).await {
                 Ok(()) if probe(container).await.is_ok_and(|health| health.epoch == epoch) => {
                     self.watch_exit(container, epoch);
-                    self.enter(epoch, &Lifecycle::Ready { since_ms: now_ms() })?;
+                    self.enter(epoch, &state.healthy(Purpose::Turns, now_ms()))?;
+                    self.begin_restore(container, epoch);
                     console::note(format_args!("container of epoch {epoch} taken over"));
                     return Ok(Some(epoch));
                 }
@@ -122,25 +134,58 @@ impl Core {
         Ok(None)
     }
 
-    async fn start(
+    /// Starts a new life. Its end may follow at once; then it is a failure that the books hold.
+    pub(super) async fn start(
         self: &Rc<Self>,
         container: &Container,
         epoch: Epoch,
-        before: &Lifecycle,
+        purpose: Purpose,
     ) -> Result<Epoch, Problem> {
+        let (_, before) = self.lifecycle()?;
         let starting = before.starting(now_ms());
         self.enter(epoch, &starting)?;
         match self.start_process(container, epoch).await {
             Ok(()) => {
-                self.enter(epoch, &Lifecycle::Ready { since_ms: now_ms() })?;
+                self.enter(epoch, &starting.healthy(purpose, now_ms()))?;
+                if purpose == Purpose::Turns {
+                    self.begin_restore(container, epoch);
+                }
                 Ok(epoch)
             }
             Err(problem) => {
+                let problem = self.with_last_words(epoch, problem)?;
                 console::trouble(format_args!("epoch {epoch}: {problem}"));
                 self.enter(epoch, &starting.failed(problem.message.clone(), now_ms()))?;
                 Err(problem)
             }
         }
+    }
+
+    /// What is told of a life that ended: its own words where it left any.
+    pub(super) fn with_last_words(
+        &self,
+        epoch: Epoch,
+        problem: Problem,
+    ) -> Result<Problem, Problem> {
+        let words = book::last_words(&self.sql, epoch).map_err(|error| books_failed(&error))?;
+        Ok(match words {
+            Some(words) => told(&problem, &words),
+            None => problem,
+        })
+    }
+
+    /// Keeps why the container of `epoch` is about to end.
+    pub(super) async fn hear_last_words(
+        &self,
+        epoch: Option<Epoch>,
+        request: &mut Request,
+    ) -> Result<Response, Problem> {
+        self.check_epoch(epoch)?;
+        let words: LastWords = http::read_json(request, LAST_WORDS_BODY_BYTES_MAX).await?;
+        let (epoch, _) = self.lifecycle()?;
+        console::trouble(format_args!("epoch {epoch} ends: {}", words.reason));
+        book::note_last_words(&self.sql, epoch, &words).map_err(|error| books_failed(&error))?;
+        Ok(http::empty(204))
     }
 
     async fn start_process(
@@ -170,78 +215,13 @@ impl Core {
         container.keep_for(stay_ms + DRAIN_MS_MAX).await.map_err(failed)
     }
 
-    /// Keeps the books true when the process of `epoch` ends.
-    fn watch_exit(self: &Rc<Self>, container: &Container, epoch: Epoch) {
-        let ended = container.monitor();
-        let core = Rc::clone(self);
-        self.spawn(async move {
-            match ended.await {
-                Ok(()) => console::note(format_args!("the container of epoch {epoch} ended")),
-                Err(error) => console::note(format_args!("epoch {epoch}: {error}")),
-            }
-            core.exited(epoch);
-        });
-    }
-
-    /// The process of `exited` is known to be gone.
-    pub(super) fn exited(&self, exited: Epoch) {
-        let noted = self.lifecycle().and_then(|(current, state)| {
-            state.exited(exited, current).map_or(Ok(()), |cold| self.enter(current, &cold))
-        });
-        if let Err(problem) = noted {
-            console::trouble(format_args!("the container's end could not be noted: {problem}"));
-        }
-    }
-
-    /// Ends the container of `epoch` because it does not answer.
-    pub(super) async fn abandon(&self, epoch: Epoch) -> Result<(), Problem> {
-        let container = self.sandbox.container()?;
-        if self.lifecycle()?.0 == epoch && container.running() {
-            container.destroy().await.map_err(|error| container_failed(&error))?;
-        }
-        self.exited(epoch);
-        Ok(())
-    }
-
     /// Whether the container of `epoch` is the current one and still answers.
     pub(super) async fn answers_as(&self, epoch: Epoch) -> bool {
         match (self.sandbox.container(), self.lifecycle()) {
-            (Ok(container), Ok((current, Lifecycle::Ready { .. }))) if current == epoch => {
+            (Ok(container), Ok((current, state))) if current == epoch && state.takes_turns() => {
                 probe(container).await.is_ok_and(|health| health.epoch == epoch)
             }
             _ => false,
-        }
-    }
-
-    /// Sends the container to sleep: it finishes, exits, and is cold.
-    pub(super) fn drain(&self) -> Result<(), Problem> {
-        let container = self.sandbox.container()?;
-        let (epoch, state) = self.lifecycle()?;
-        if matches!(state, Lifecycle::Ready { .. }) && container.running() {
-            self.enter(epoch, &Lifecycle::Draining { since_ms: now_ms() })?;
-            container.terminate().map_err(|error| container_failed(&error))?;
-        }
-        Ok(())
-    }
-
-    /// Waits for a draining container, and no longer than it may take.
-    async fn await_exit(&self, container: &Container) -> Result<(), Problem> {
-        let (epoch, _) = self.lifecycle()?;
-        if within(DRAIN_MS_MAX, container.monitor()).await.is_none() {
-            container.destroy().await.map_err(|error| container_failed(&error))?;
-        }
-        self.exited(epoch);
-        Ok(())
-    }
-
-    /// Ends a container that was told to drain and did not within its time.
-    pub(super) async fn end_overdue_drain(&self) -> Result<(), Problem> {
-        let (epoch, state) = self.lifecycle()?;
-        match state {
-            Lifecycle::Draining { since_ms } if now_ms() >= since_ms + DRAIN_MS_MAX => {
-                self.abandon(epoch).await
-            }
-            _ => Ok(()),
         }
     }
 
@@ -250,9 +230,20 @@ impl Core {
         book::load(&self.sql).map_err(|error| books_failed(&error))
     }
 
-    fn enter(&self, epoch: Epoch, state: &Lifecycle) -> Result<(), Problem> {
+    pub(super) fn enter(&self, epoch: Epoch, state: &Lifecycle) -> Result<(), Problem> {
         book::save(&self.sql, epoch, state).map_err(|error| books_failed(&error))
     }
+}
+
+/// A problem with what the container said of it.
+fn told(problem: &Problem, words: &LastWords) -> Problem {
+    let message = format!("{} It said: {}.", problem.message, words.reason.trim_end_matches('.'));
+    let log = words.log.join("\n");
+    let remedy = match log.trim() {
+        "" => problem.remedy.clone(),
+        log => format!("The end of its log:\n{log}"),
+    };
+    Problem::new(problem.code, message).remedy(remedy)
 }
 
 /// Waits until the runtime of `epoch` answers, within the bound.

@@ -4,12 +4,14 @@
 //! instant (a message leaves the inbox as it enters the log; a turn ends as its `TurnEnded` is
 //! written); nothing here waits.
 
+pub(crate) mod chores;
 pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod lifecycle;
 pub(crate) mod log;
 pub(crate) mod schema;
 pub(crate) mod turns;
+pub(crate) mod workspace;
 
 #[cfg(test)]
 pub(crate) mod memory;

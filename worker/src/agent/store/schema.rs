@@ -115,6 +115,9 @@ const NOTHING_IS_LOST: &[&str] = &[
         name TEXT PRIMARY KEY,
         done_at_ms INTEGER NOT NULL,
         failures INTEGER NOT NULL)",
+    // The log's head when a life of the container was last asked to run the turn.
+    "ALTER TABLE turns ADD COLUMN tried_at_head INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE turns ADD COLUMN lives INTEGER NOT NULL DEFAULT 0",
     // Why the container last ended badly: the JSON of `protocol::edge::LastWords`.
     "ALTER TABLE lifecycle ADD COLUMN last_words TEXT",
 ];

@@ -5,13 +5,16 @@ use proptest::prelude::*;
 use protocol::edge::Append;
 use protocol::session::{Item, Outcome, ToolFinished, ToolStatus, UserMessage};
 use protocol::version::PROTOCOL_VERSION;
+use protocol::workspace::{Expected, FileName};
 use protocol::{Epoch, SessionId, TurnId};
 
 use super::inbox::{Accepted, accept, sessions_to_run, waiting};
 use super::log::{Appended, append, head, read};
 use super::memory::Memory;
-use super::turns::{ask_stop, begin, count_attempt, give_up, is_running, running_in, stop_asked};
-use super::{identity, lifecycle, schema};
+use super::turns::{
+    Attempts, ask_stop, begin, count_attempt, give_up, is_running, running_in, stop_asked,
+};
+use super::{identity, lifecycle, schema, workspace};
 use crate::agent::lifecycle::Lifecycle;
 use crate::limits::WAITING_MESSAGES_MAX;
 use crate::ports::{Sql, Value};
@@ -150,9 +153,37 @@ fn asking_the_same_life_again_is_one_attempt() {
     let sql = Memory::new();
     accept(&sql, &session(), &message("a"), 1).unwrap();
     begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
-    let attempts: Vec<u32> =
-        [1, 1, 2, 2, 5].map(|n| count_attempt(&sql, &turn("t"), Epoch(n)).unwrap()).to_vec();
-    assert_eq!(attempts, [1, 1, 2, 2, 3]);
+    let count = |epoch, head| count_attempt(&sql, &turn("t"), Epoch(epoch), head).unwrap();
+    let fruitless = [1, 1, 2, 2, 5].map(|epoch| count(epoch, 1).fruitless);
+    assert_eq!(fruitless, [1, 1, 2, 2, 3]);
+}
+
+#[test]
+fn a_turn_that_gets_further_may_lose_its_container_again() {
+    let sql = Memory::new();
+    accept(&sql, &session(), &message("a"), 1).unwrap();
+    begin(&sql, &session(), &turn("t"), 2).unwrap().unwrap();
+    let count = |epoch, head| count_attempt(&sql, &turn("t"), Epoch(epoch), head).unwrap();
+    assert_eq!([count(1, 1), count(2, 1)].map(|attempts| attempts.fruitless), [1, 2]);
+    assert_eq!(count(3, 4), Attempts { fruitless: 1, lives: 3 });
+}
+
+#[test]
+fn a_failed_restore_is_never_taken_for_an_empty_workspace() {
+    let sql = Memory::new();
+    let load = || workspace::load(&sql, "fresh").unwrap();
+    assert_eq!((load().expected(), load().password.as_str()), (Expected::New, "fresh"));
+    workspace::note_master_key(&sql, "{}").unwrap();
+    assert_eq!(load().expected(), Expected::Repository);
+    let name: FileName = "a".repeat(64).parse().unwrap();
+    workspace::note_snapshot(&sql, &name, 5).unwrap();
+    assert_eq!(load().expected(), Expected::Snapshot { id: name.clone() });
+
+    workspace::ask_start_empty(&sql).unwrap();
+    assert_eq!(load().expected(), Expected::StartEmpty);
+    workspace::note_snapshot(&sql, &name, 6).unwrap();
+    assert_eq!(load().expected(), Expected::Snapshot { id: name });
+    assert_eq!(workspace::load(&sql, "another").unwrap().password, "fresh");
 }
 
 #[test]

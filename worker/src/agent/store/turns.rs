@@ -78,16 +78,35 @@ pub(super) fn end(sql: &dyn Sql, turn: &TurnId, now_ms: u64) -> Result<(), SqlEr
     Ok(())
 }
 
-/// Notes that the container of `epoch` is asked to run a turn, and returns how many lives of the
-/// container have tried it by now. Asking the same life again (the object was reset) counts once.
-pub(crate) fn count_attempt(sql: &dyn Sql, turn: &TurnId, epoch: Epoch) -> Result<u32, SqlError> {
+/// How often lives of the container have tried a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attempts {
+    /// In a row, without getting any further.
+    pub(crate) fruitless: u32,
+    /// In all.
+    pub(crate) lives: u32,
+}
+
+/// Notes that the container of `epoch` is asked to run a turn whose log ends at `head`. Asking the
+/// same life again (the object was reset) counts once.
+pub(crate) fn count_attempt(
+    sql: &dyn Sql,
+    turn: &TurnId,
+    epoch: Epoch,
+    head: Sequence,
+) -> Result<Attempts, SqlError> {
     let rows = sql.run(
-        "UPDATE turns SET attempts = attempts + (epoch <> ?1), epoch = ?1 WHERE id = ?2
-         RETURNING attempts",
-        &[epoch.0.into(), turn.as_str().into()],
+        "UPDATE turns SET
+            attempts = CASE WHEN tried_at_head < ?3 THEN 1 ELSE attempts + (epoch <> ?1) END,
+            lives = lives + (epoch <> ?1), epoch = ?1, tried_at_head = ?3
+         WHERE id = ?2 RETURNING attempts, lives",
+        &[epoch.0.into(), turn.as_str().into(), head.into()],
     )?;
-    let attempts = rows.first().map_or(Ok(0), |row| number(row, 0))?;
-    Ok(u32::try_from(attempts).unwrap_or(u32::MAX))
+    let count = |column| {
+        let count = rows.first().map_or(Ok(0), |row| number(row, column))?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    };
+    Ok(Attempts { fruitless: count(0)?, lives: count(1)? })
 }
 
 /// Notes that the user wants a turn stopped, so that no later life of the container goes on with
@@ -133,4 +152,21 @@ pub(crate) fn running_everywhere(sql: &dyn Sql) -> Result<Vec<Running>, SqlError
 
 fn running(row: &Row) -> Result<Running, SqlError> {
     Ok(Running { turn: id(row, 0)?, session: id(row, 1)?, before: number(row, 2)? })
+}
+
+/// When the books last saw work: a message, or the end of a turn. `None` for an agent that never
+/// had any.
+pub(crate) fn last_work_ms(sql: &dyn Sql) -> Result<Option<u64>, SqlError> {
+    let rows = sql.run(
+        // The newest rows are enough, and neither table is read as a whole.
+        "SELECT MAX(at_ms) FROM (
+            SELECT * FROM (SELECT received_at_ms AS at_ms FROM inbox ORDER BY id DESC LIMIT 1)
+            UNION ALL SELECT * FROM (SELECT COALESCE(ended_at_ms, started_at_ms) AS at_ms
+                FROM turns ORDER BY rowid DESC LIMIT 16))",
+        &[],
+    )?;
+    match rows.first() {
+        Some(row) if row.first() != Some(&Value::Null) => number(row, 0).map(Some),
+        _ => Ok(None),
+    }
 }
