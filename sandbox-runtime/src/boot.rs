@@ -10,11 +10,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::context::Prompt;
 use crate::edge::{Edge, EdgeError, Http};
-use crate::limits::{DRAIN_CONNECTIONS_TIMEOUT, DRAIN_TURNS_TIMEOUT};
+use crate::keeper::Keeper;
+use crate::limits::{DRAIN_CONNECTIONS_TIMEOUT, DRAIN_SAVE_TIMEOUT, DRAIN_TURNS_TIMEOUT};
+use crate::repository::store::EdgeStore;
+use crate::repository::vault::RepositoryOpener;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::shutdown::{ExitReason, Shutdown, Signals};
@@ -62,6 +66,7 @@ pub struct Runtime {
     listener: TcpListener,
     server: Arc<Server>,
     registry: Arc<Registry>,
+    keeper: Arc<Keeper>,
     shutdown: Shutdown,
     signals: Signals,
 }
@@ -79,13 +84,24 @@ impl Runtime {
             .map_err(|source| BootError::Workspace { folder: folder.clone(), source })?;
         let tools = Gateway::new(workspace.clone()).map_err(BootError::Tools)?;
         let prompt = Prompt::new(&workspace, tools.specs());
-        let edge = Edge::new(Http::new(settings.edge_url).map_err(BootError::Edge)?);
+        let http = Http::new(settings.edge_url).map_err(BootError::Edge)?;
+        let store = Arc::new(EdgeStore::new(http.clone(), Handle::current()));
+        let root = workspace.root().to_owned();
+        let opener = Arc::new(RepositoryOpener::new(store, settings.agent.clone(), root));
+        let edge = Edge::new(http);
         let shutdown = Shutdown::new();
-        let agent = Agent::new(edge, tools, prompt, settings.model);
+        let keeper = Keeper::new(opener, workspace, shutdown.clone());
+        let agent = Agent::new(edge, tools, prompt, settings.model, Arc::clone(&keeper));
         let registry = Registry::new(agent, shutdown.clone());
-        let server = Server::new(Arc::clone(&registry), shutdown.clone(), settings.epoch, began);
+        let server = Server::new(
+            Arc::clone(&registry),
+            Arc::clone(&keeper),
+            shutdown.clone(),
+            settings.epoch,
+            began,
+        );
         tracing::info!(%address, agent = %settings.agent, epoch = %settings.epoch, "listening");
-        Ok(Self { address, listener, server, registry, shutdown, signals })
+        Ok(Self { address, listener, server, registry, keeper, shutdown, signals })
     }
 
     /// Where it listens.
@@ -102,8 +118,12 @@ impl Runtime {
         };
         tracing::info!(?reason, "ending");
         self.registry.drain();
+        self.keeper.cancel();
         if timeout(DRAIN_TURNS_TIMEOUT, self.registry.idle()).await.is_err() {
             tracing::warn!("turns still run and are abandoned; the log knows how far they came");
+        }
+        if reason == ExitReason::Drained {
+            save_last(&self.keeper).await;
         }
         self.server.close();
         match timeout(DRAIN_CONNECTIONS_TIMEOUT, connections).await {
@@ -112,5 +132,13 @@ impl Runtime {
             Err(_elapsed) => tracing::debug!("connections are still open and are dropped"),
         }
         reason
+    }
+}
+
+async fn save_last(keeper: &Arc<Keeper>) {
+    match timeout(DRAIN_SAVE_TIMEOUT, keeper.save_last()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(problem)) => tracing::error!(%problem, "the workspace could not be saved"),
+        Err(_elapsed) => tracing::error!("the workspace could not be saved in time"),
     }
 }

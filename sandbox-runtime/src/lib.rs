@@ -8,9 +8,11 @@
 pub mod boot;
 pub mod context;
 pub mod edge;
+pub mod keeper;
 pub mod last_words;
 pub mod limits;
 pub mod process;
+pub mod repository;
 pub mod server;
 pub mod settings;
 pub mod shutdown;

@@ -135,14 +135,62 @@ pub const BLOCKING_THREADS_MAX: usize = 4;
 /// How long an idle thread is kept.
 pub const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(2);
 
+// The workspace.
+
+/// Longest wait for the object to say what to restore. It does so right after the first healthy
+/// answer.
+pub const WORKSPACE_OPENING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Shortest time between two saves in the middle of a turn. What a lost container loses at most, and
+/// the model is told of it.
+pub const SAVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Longest that a turn's end waits for its save. A gigabyte of new files takes a minute.
+pub const SAVE_TIMEOUT: Duration = Duration::from_mins(2);
+/// Size of a pack of data in the workspace's repository: small enough to be held in memory twice,
+/// large enough that a gigabyte is some hundred files.
+pub const DATA_PACK_BYTES: u64 = 8 * 1024 * 1024;
+/// Size of a pack of folders.
+pub const TREE_PACK_BYTES: u64 = 2 * 1024 * 1024;
+/// Longest single call of the repository's store: a pack on a slow line.
+pub const STORE_CALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// Times that a call of the store is tried. With the delays below that is about ten seconds.
+pub const STORE_ATTEMPTS_MAX: u32 = 7;
+/// First delay between two tries; doubled each time.
+pub const STORE_RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
+/// Longest delay between two tries.
+pub const STORE_RETRY_DELAY_MAX: Duration = Duration::from_secs(4);
+/// Largest listing of the store: about 90 bytes per file, so some 180,000 packs, 1.4 TB.
+pub const STORE_LISTING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the repository's files that are kept in memory: the folders of some 50,000 files, which
+/// every save compares with, and the index.
+pub const STORE_CACHE_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// Threads that fetch when a workspace is restored. They wait for the store most of the time.
+pub const RESTORE_THREADS: usize = 8;
+/// Bytes of files that one thread restores at a time; all threads together hold so many times that.
+pub const RESTORE_BATCH_BYTES: u64 = 4 * 1024 * 1024;
+/// Files that one thread restores at a time.
+pub const RESTORE_BATCH_FILES: usize = 256;
+/// Longest stretch of a pack that is fetched in one request.
+pub const RESTORE_FETCH_BYTES_MAX: u32 = 8 * 1024 * 1024;
+/// Bytes that nobody needs and that are fetched nevertheless, because another request would cost
+/// more.
+pub const RESTORE_GAP_BYTES_MAX: u32 = 64 * 1024;
+/// Files that could not be read and are named in the log.
+pub const UNREADABLE_NAMED_MAX: usize = 10;
+/// Longest wait for the files that belong to the prompt; after it the model is told that they are
+/// missing.
+pub const PROMPT_FILES_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most bytes of one file that belongs to the prompt: about 4,000 tokens.
+pub const PROMPT_FILE_BYTES_MAX: usize = 16 * 1024;
+
 // Shutdown.
 
 /// Longest wait for the edge to hear why the process ends badly.
 pub const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longest wait for cut turns to stop. They stop at their next await; a file being written is the
-/// only thing that takes time.
-pub const DRAIN_TURNS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for cut turns to stop. They stop at their next await and save what they changed.
+pub const DRAIN_TURNS_TIMEOUT: Duration = Duration::from_mins(1);
+/// Longest wait for the last save. A large first one takes a minute; a small one a moment.
+pub const DRAIN_SAVE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longest wait for responses to be flushed after that.
 pub const DRAIN_CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
 

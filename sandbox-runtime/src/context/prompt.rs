@@ -1,10 +1,11 @@
 //! The fixed part of every request: the system prompt and the tools on offer.
 //!
-//! Invariants: it is the same for the life of the process, and small (a test holds it under its
-//! budget).
+//! Invariants: it is the same as long as the files that belong to it are, so that providers can
+//! cache it, and small (a test holds it under its budget).
 
 use dialects::ToolSpec;
 
+use crate::keeper::PromptFiles;
 use crate::limits::BYTES_PER_TOKEN;
 use crate::workspace::Workspace;
 
@@ -14,6 +15,12 @@ const SYSTEM: [&str; 3] = [
     include_str!("../../prompts/system/work.md"),
     include_str!("../../prompts/system/answer.md"),
 ];
+
+/// What stands before the files of the workspace that belong to the prompt.
+const FILES: &str = include_str!("../../prompts/system/files.md");
+
+/// What stands for those files when they cannot be read.
+const FILES_UNREADABLE: &str = include_str!("../../prompts/system/files_unreadable.md");
 
 /// Stands in a fragment for the workspace's folder.
 const WORKSPACE_MARK: &str = "{workspace}";
@@ -33,6 +40,20 @@ impl Prompt {
         let folder = workspace.root().display().to_string();
         let system = SYSTEM.map(str::trim).join("\n\n").replace(WORKSPACE_MARK, &folder);
         Self { system, tools }
+    }
+
+    /// The prompt with the files of the workspace that belong to it.
+    #[must_use]
+    pub fn with(&self, files: &PromptFiles) -> Self {
+        let mut system = format!("{}\n\n{}", self.system, FILES.trim());
+        if files.unreadable {
+            system.push_str("\n\n");
+            system.push_str(FILES_UNREADABLE.trim());
+        }
+        for (name, text) in &files.files {
+            system.extend(["\n\n## ", name.as_str(), "\n\n", text.trim()]);
+        }
+        Self { system, tools: self.tools.clone() }
     }
 
     /// About how many tokens it has.

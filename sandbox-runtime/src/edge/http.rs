@@ -86,8 +86,8 @@ impl Http {
     pub async fn send(
         &self,
         route: &EdgeRoute,
-        headers: &[(&'static str, &'static str)],
-        body: Vec<u8>,
+        headers: &[(&'static str, &str)],
+        body: impl Into<reqwest::Body>,
     ) -> Result<Response, EdgeError> {
         let url = format!("{}{}", self.base.as_str().trim_end_matches('/'), route.path());
         let request = match route.method() {
@@ -109,7 +109,7 @@ impl Http {
     ) -> Result<T, EdgeError> {
         let bytes = body.map(serde_json::to_vec).transpose().map_err(EdgeError::Request)?;
         let exchange = async {
-            let headers: &[_] =
+            let headers: &[(_, &str)] =
                 if bytes.is_some() { &[("content-type", "application/json")] } else { &[] };
             let response = self.send(route, headers, bytes.unwrap_or_default()).await?;
             let status = response.status();

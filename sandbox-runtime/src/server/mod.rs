@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::keeper::{self, Keeper};
 use crate::limits::{ACCEPT_RETRY_DELAY, CONNECTIONS_MAX, REQUEST_HEAD_TIMEOUT};
 use crate::shutdown::{ExitReason, Shutdown};
 use crate::turn::registry::Registry;
@@ -31,6 +32,7 @@ use reply::Body;
 #[derive(Debug)]
 pub struct Server {
     registry: Arc<Registry>,
+    keeper: Arc<Keeper>,
     shutdown: Shutdown,
     epoch: Epoch,
     began: Instant,
@@ -41,11 +43,13 @@ impl Server {
     /// A server over these turns.
     pub fn new(
         registry: Arc<Registry>,
+        keeper: Arc<Keeper>,
         shutdown: Shutdown,
         epoch: Epoch,
         began: Instant,
     ) -> Arc<Self> {
-        Arc::new(Self { registry, shutdown, epoch, began, closing: watch::Sender::new(false) })
+        let closing = watch::Sender::new(false);
+        Arc::new(Self { registry, keeper, shutdown, epoch, began, closing })
     }
 
     /// Lets connections end when their response has.
@@ -144,8 +148,15 @@ impl Server {
                 self.registry.steer(&turn, steer.messages)?;
                 Ok(reply::accepted())
             }
-            RuntimeRoute::Workspace | RuntimeRoute::Maintenance => {
-                Err(Problem::new(ProblemCode::NotFound, "This is not served yet."))
+            RuntimeRoute::Workspace => {
+                self.keeper.open(request::json(request).await?);
+                Ok(reply::events(self.keeper.follow()))
+            }
+            RuntimeRoute::Maintenance => {
+                let order = request::json(request).await?;
+                let keeper = Arc::clone(&self.keeper);
+                let end = async move { keeper::line(&keeper.maintain(order).await) };
+                Ok(reply::events(futures_util::stream::once(end)))
             }
             RuntimeRoute::Drain => {
                 self.registry.drain();

@@ -12,6 +12,8 @@ mod tests;
 pub mod truncate;
 mod write;
 
+use std::path::PathBuf;
+
 use dialects::ToolSpec;
 use protocol::session::{ToolArguments, ToolStatus};
 use serde::Deserialize;
@@ -56,6 +58,15 @@ pub struct Gateway {
 /// A call that passed all checks.
 #[derive(Debug)]
 pub struct Prepared(Call);
+
+/// What must be in place before a call may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needs {
+    /// One file of the workspace, by its path there.
+    File(PathBuf),
+    /// The whole workspace.
+    Workspace,
+}
 
 #[derive(Debug)]
 enum Call {
@@ -140,6 +151,17 @@ impl Gateway {
             Kind::Write => Call::Write(typed(map)?),
             Kind::Edit => Call::Edit(typed(map)?),
         }))
+    }
+
+    /// What must be in place before the call may run.
+    pub fn needs(&self, Prepared(call): &Prepared) -> Needs {
+        match call {
+            Call::Read(arguments) => match self.workspace.relative(arguments.path()) {
+                Some(path) => Needs::File(path),
+                None => Needs::Workspace,
+            },
+            Call::Bash(_) | Call::Write(_) | Call::Edit(_) => Needs::Workspace,
+        }
     }
 
     /// Runs a call. Dropping the future stops a command; a file access that has begun is finished.

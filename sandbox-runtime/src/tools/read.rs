@@ -15,6 +15,13 @@ pub(super) struct Arguments {
     limit: Option<u64>,
 }
 
+impl Arguments {
+    /// The file that is to be read.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+}
+
 pub(super) fn run(arguments: &Arguments, workspace: &Workspace) -> Result<ToolOutcome, ToolError> {
     let text = workspace.read_text(&arguments.path)?;
     let first = arguments.offset.unwrap_or(1).max(1);

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join;
 use protocol::limits::ITEM_BYTES_MAX;
 use protocol::session::{Item, Outcome, ToolFinished, ToolStatus};
 use protocol::turn::{EventKind, Timing, TurnRequest};
@@ -19,13 +20,14 @@ use super::events::Events;
 use super::failure;
 use super::history::{History, json_bytes};
 use super::log::OpenError;
+use super::saving::Saving;
 use super::state::{OpenCall, TurnState};
 use super::steering::Steering;
 use super::step::{self, Action, Refusal};
-use crate::context;
+use crate::context::{self, Prompt};
 use crate::edge::session::LogError;
 use crate::limits::{HISTORY_BYTES_MAX, PROVIDER_WORDS_BYTES_MAX};
-use crate::tools::{Prepared, truncate};
+use crate::tools::{Prepared, changes_files, truncate};
 
 const NOTE_INTERRUPTED: &str = include_str!("../../prompts/notes/call_interrupted.md");
 const NOTE_STOPPED: &str = include_str!("../../prompts/notes/call_stopped.md");
@@ -56,7 +58,7 @@ pub enum DriveEnd {
 
 /// Why driving stops before the turn's end is in the log.
 #[derive(Debug)]
-enum Break {
+pub(super) enum Break {
     Lost(Problem),
     Cut,
     StaleEpoch,
@@ -65,9 +67,9 @@ enum Break {
 /// Drives one turn.
 #[derive(Debug)]
 pub struct Driver<'a> {
-    agent: &'a Agent,
-    request: TurnRequest,
-    events: Events,
+    pub(super) agent: &'a Agent,
+    pub(super) request: TurnRequest,
+    pub(super) events: Events,
     stop: watch::Receiver<Option<StopRequest>>,
     steering: Steering,
     began: Instant,
@@ -76,11 +78,14 @@ pub struct Driver<'a> {
 
 /// A turn under way.
 #[derive(Debug)]
-struct Running {
-    history: History,
-    state: TurnState,
+pub(super) struct Running {
+    pub(super) history: History,
+    pub(super) state: TurnState,
     /// Items that count but are not appended yet.
     pending: Vec<Item>,
+    /// A save that goes on beside the turn.
+    pub(super) saving: Option<Saving>,
+    prompt: Prompt,
 }
 
 impl<'a> Driver<'a> {
@@ -116,12 +121,23 @@ impl<'a> Driver<'a> {
 
     async fn drive(&mut self) -> Result<Outcome, Break> {
         let clock = Instant::now();
-        let opened = self.agent.open_log(&mut self.request).await;
+        let files = unless_stopped(&self.stop, self.agent.keeper.prompt_files());
+        let (opened, files) = join(self.agent.open_log(&mut self.request), files).await;
         self.timing.log_us += micros(clock.elapsed());
         let history = opened.map_err(|error| open_break(&error))?;
         let state = TurnState::of(&history, &self.request.turn);
-        let mut running = Running { history, state, pending: Vec::new() };
-        let outcome = self.steps(&mut running).await?;
+        // A turn that is stopped already asks nobody.
+        let prompt = self.agent.prompt.with(&files.unwrap_or_default());
+        let mut running = Running { history, state, pending: Vec::new(), saving: None, prompt };
+        self.note_lost_files(&mut running);
+        let outcome = match self.steps(&mut running).await {
+            Err(Break::Cut) => {
+                self.save_at_end(&mut running).await?;
+                self.flush(&mut running).await?;
+                return Err(Break::Cut);
+            }
+            result => result?,
+        };
         running.history.trim(HISTORY_BYTES_MAX, &self.request.turn);
         self.agent.cache.put(self.request.session.clone(), running.history);
         Ok(outcome)
@@ -129,12 +145,12 @@ impl<'a> Driver<'a> {
 
     async fn steps(&mut self, running: &mut Running) -> Result<Outcome, Break> {
         loop {
+            self.note_saved(running).await?;
             let stop = *self.stop.borrow();
             let cancelled = stop == Some(StopRequest::Cancel);
             let action = step::next(&running.state, self.began.elapsed(), cancelled);
             let is_end = matches!(action, Action::End(_) | Action::Done(_));
             if stop == Some(StopRequest::Cut) && !is_end {
-                self.flush(running).await?;
                 return Err(Break::Cut);
             }
             if step::takes_messages(&action) && self.steer(running) {
@@ -145,7 +161,13 @@ impl<'a> Driver<'a> {
                     self.flush(running).await?;
                     return Ok(outcome);
                 }
-                Action::End(outcome) => running.add(Item::TurnEnded { outcome }),
+                Action::End(outcome) => {
+                    self.save_at_end(running).await?;
+                    // What came while that took its time belongs to this turn still.
+                    if outcome != Outcome::Completed || !self.steer(running) {
+                        running.add(Item::TurnEnded { outcome });
+                    }
+                }
                 Action::CloseInterrupted(calls) => calls.into_iter().for_each(|call| {
                     running.add(finished(call, ToolStatus::Interrupted, NOTE_INTERRUPTED.trim()));
                 }),
@@ -172,7 +194,8 @@ impl<'a> Driver<'a> {
         self.flush(running).await?;
         let Self { agent, request, .. } = &*self;
         let choice = &request.model;
-        let model_request = context::build(&agent.prompt, &running.history, &request.turn, choice);
+        let model_request =
+            context::build(&running.prompt, &running.history, &request.turn, choice);
         let step = running.state.model_calls + 1;
         self.events.push(EventKind::ModelCalled { step });
 
@@ -213,6 +236,16 @@ impl<'a> Driver<'a> {
                 return Ok(());
             }
         };
+        let in_place = unless_stopped(&self.stop, self.agent.await_files(&prepared)).await;
+        match in_place {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => {
+                running.add(finished(call, ToolStatus::Refused, &problem.to_string()));
+                return Ok(());
+            }
+            Err(StopRequest::Cancel) => return Ok(()),
+            Err(StopRequest::Cut) => return Err(Break::Cut),
+        }
         running.add(Item::ToolStarted { call: call.clone(), name: name.clone() });
         self.flush(running).await?;
 
@@ -228,11 +261,14 @@ impl<'a> Driver<'a> {
         tracing::info!(%call, name, ?status, ms = took.as_millis(), "a tool call ended");
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         running.add(Item::ToolFinished(ToolFinished { call, status, output, duration_ms }));
+        if changes_files(&name) {
+            self.save_midway(running);
+        }
         Ok(())
     }
 
     /// Appends what is pending and tells the followers.
-    async fn flush(&mut self, running: &mut Running) -> Result<(), Break> {
+    pub(super) async fn flush(&mut self, running: &mut Running) -> Result<(), Break> {
         if running.pending.is_empty() {
             return Ok(());
         }
@@ -251,7 +287,12 @@ impl<'a> Driver<'a> {
 }
 
 impl Running {
-    fn add(&mut self, item: Item) {
+    /// Number of the last record once everything is appended.
+    pub(super) fn head(&self) -> protocol::Sequence {
+        self.history.head() + self.pending.len() as protocol::Sequence
+    }
+
+    pub(super) fn add(&mut self, item: Item) {
         self.state.apply(&item);
         self.pending.push(item);
     }
@@ -281,7 +322,7 @@ fn failed(problem: Problem) -> Item {
     Item::TurnEnded { outcome: Outcome::Failed { problem } }
 }
 
-fn finished(call: CallId, status: ToolStatus, output: &str) -> Item {
+pub(super) fn finished(call: CallId, status: ToolStatus, output: &str) -> Item {
     Item::ToolFinished(ToolFinished { call, status, output: output.to_owned(), duration_ms: 0 })
 }
 

@@ -84,7 +84,8 @@ impl TurnState {
     /// Takes in the turn's next item.
     pub fn apply(&mut self, item: &Item) {
         match item {
-            Item::User(_) => self.last = Last::Unanswered,
+            // What was lost may belong to an answer that is there already: the model must know.
+            Item::User(_) | Item::FilesLost { .. } => self.last = Last::Unanswered,
             Item::Assistant(message) => self.answered(message),
             Item::ToolStarted { call, .. } => {
                 if let Some(open) = self.open_calls.iter_mut().find(|open| open.call == *call) {
@@ -95,7 +96,7 @@ impl TurnState {
                 self.open_calls.retain(|open| open.call != finished.call);
                 self.tool_calls = self.tool_calls.saturating_add(1);
             }
-            Item::FilesSaved { .. } | Item::FilesLost { .. } | Item::FilesUnsaved { .. } => {}
+            Item::FilesSaved { .. } | Item::FilesUnsaved { .. } => {}
             Item::TurnEnded { outcome } => self.last = Last::Ended(outcome.clone()),
         }
     }

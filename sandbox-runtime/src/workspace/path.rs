@@ -57,6 +57,14 @@ impl Workspace {
         Ok(real)
     }
 
+    /// The path from the workspace's top, by its names alone; `None` when it leads out or up.
+    pub fn relative(&self, path: &str) -> Option<PathBuf> {
+        let joined = self.root.join(path);
+        let below = joined.strip_prefix(&self.root).ok()?;
+        let plain = below.components().all(|part| matches!(part, Component::Normal(_)));
+        plain.then(|| below.to_owned())
+    }
+
     /// The deepest part of the path that exists, and the names behind it.
     fn split(&self, path: &str) -> Result<(PathBuf, Vec<OsString>), PathError> {
         let mut existing = PathBuf::from("/");

@@ -9,12 +9,16 @@ use tempfile::TempDir;
 use super::Registry;
 use crate::context::Prompt;
 use crate::edge::{Edge, Http};
+use crate::keeper::Keeper;
 use crate::limits::{MODEL_FIRST_BYTE_TIMEOUT, MODEL_IDLE_TIMEOUT, RUNNING_TURNS_MAX};
+use crate::repository::store::EdgeStore;
+use crate::repository::vault::RepositoryOpener;
 use crate::settings::ModelTimeouts;
 use crate::shutdown::Shutdown;
 use crate::tools::Gateway;
 use crate::turn::Agent;
 use crate::workspace::Workspace;
+use tokio::runtime::Handle;
 
 /// Turns that ask an edge that takes connections and never answers.
 struct Stuck {
@@ -31,7 +35,12 @@ fn stuck() -> Stuck {
     let tools = Gateway::new(workspace.clone()).unwrap();
     let prompt = Prompt::new(&workspace, tools.specs());
     let timeouts = ModelTimeouts { first_byte: MODEL_FIRST_BYTE_TIMEOUT, idle: MODEL_IDLE_TIMEOUT };
-    let agent = Agent::new(Edge::new(Http::new(url).unwrap()), tools, prompt, timeouts);
+    let http = Http::new(url).unwrap();
+    let store = Arc::new(EdgeStore::new(http.clone(), Handle::current()));
+    let root = folder.path().to_owned();
+    let opener = Arc::new(RepositoryOpener::new(store, "main".parse().unwrap(), root));
+    let keeper = Keeper::new(opener, workspace, Shutdown::new());
+    let agent = Agent::new(Edge::new(http), tools, prompt, timeouts, keeper);
     Stuck { registry: Registry::new(agent, Shutdown::new()), _folder: folder, _edge: edge }
 }
 

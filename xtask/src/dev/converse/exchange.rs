@@ -72,7 +72,7 @@ impl Exchange {
                 Phase::Recovering => {
                     vec![Heard::Aside("[the container was lost; starting anew]".into())]
                 }
-                Phase::Waiting | Phase::Starting | Phase::Working => Vec::new(),
+                Phase::Waiting | Phase::Starting | Phase::Working | Phase::Saving => Vec::new(),
             },
             ServerFrame::Ended { turn, outcome, timing } if self.is_ours(&turn) => {
                 vec![Heard::Ended { outcome, timing }]

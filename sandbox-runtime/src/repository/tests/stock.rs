@@ -1,0 +1,1 @@
+//! Our repository and stock `restic`: each reads what the other wrote.
