@@ -32,6 +32,8 @@ pub enum ObjectRoute {
         /// Its name.
         name: FileName,
     },
+    /// The password of the workspace's repository, as text.
+    WorkspacePassword,
     /// The container's last words ([`LastWords`](crate::edge::LastWords)).
     Report,
     /// Accept a message of a channel ([`Envelope`]); 200 with [`Accepted`] once it is durable.
@@ -100,7 +102,7 @@ impl ObjectRoute {
     /// The method of the route.
     pub fn method(&self) -> Method {
         match self {
-            Self::ChatSocket | Self::Export { .. } => Method::Get,
+            Self::ChatSocket | Self::Export { .. } | Self::WorkspacePassword => Method::Get,
             Self::Session(route) => route.method(),
             Self::ModelGrant
             | Self::WorkspaceGrant(_)
@@ -121,6 +123,7 @@ impl ObjectRoute {
             Self::Session(route) => route.path(),
             Self::WorkspaceGrant(access) => format!("/workspace/grant/{}", access.as_str()),
             Self::SnapshotStored { name } => format!("/workspace/snapshots/{name}"),
+            Self::WorkspacePassword => "/workspace/password".into(),
             Self::Report => "/report".into(),
             Self::Accept => "/inbox".into(),
             Self::Export { session: None } => "/export".into(),
@@ -141,6 +144,7 @@ impl ObjectRoute {
                 Access::ALL.into_iter().find(|known| known.as_str() == *access)?,
             ),
             ["workspace", "snapshots", name] => Self::SnapshotStored { name: name.parse().ok()? },
+            ["workspace", "password"] => Self::WorkspacePassword,
             ["report"] => Self::Report,
             ["inbox"] => Self::Accept,
             ["export"] => Self::Export { session: None },

@@ -71,6 +71,7 @@ fn object_route() -> impl Strategy<Value = ObjectRoute> {
         prop::sample::select(vec![Access::Read, Access::Add, Access::Delete])
             .prop_map(ObjectRoute::WorkspaceGrant),
         "[0-9a-f]{64}".prop_map(|name| ObjectRoute::SnapshotStored { name: name.parse().unwrap() }),
+        Just(ObjectRoute::WorkspacePassword),
         Just(ObjectRoute::Report),
         Just(ObjectRoute::Accept),
         proptest::option::of(id())

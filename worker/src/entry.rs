@@ -5,17 +5,19 @@ use protocol::object::ObjectRoute;
 use protocol::{AgentId, Problem, ProblemCode};
 
 use crate::auth::{Asking, admit};
+use crate::limits::FAULTS_BODY_BYTES_MAX;
 use crate::platform::http::{self, Body, Request, Response};
-use crate::platform::{Context, Env, loopback, object};
+use crate::platform::{Context, Env, faults, loopback, object};
 use crate::routes::{Refusal, Route};
+use crate::services::{self, workspace};
 use crate::settings::Settings;
-use crate::{services, web};
+use crate::web;
 
 /// The agent that a deployment has until there is a directory of several.
 const AGENT: &str = "main";
 
 /// Answers a request.
-pub(crate) async fn handle(request: &Request, env: &Env, context: &Context) -> Response {
+pub(crate) async fn handle(request: &mut Request, env: &Env, context: &Context) -> Response {
     if let Some(caller) = loopback::caller(context) {
         return services::serve(request, env, &caller).await;
     }
@@ -23,27 +25,79 @@ pub(crate) async fn handle(request: &Request, env: &Env, context: &Context) -> R
     response.unwrap_or_else(|problem| http::problem(&problem, None))
 }
 
-async fn from_outside(request: &Request, env: &Env) -> Result<Response, Problem> {
+async fn from_outside(request: &mut Request, env: &Env) -> Result<Response, Problem> {
     let url = request.url().map_err(|error| {
         Problem::new(ProblemCode::BadRequest, format!("The URL does not read: {error}."))
     })?;
-    let route = match Route::resolve(&http::method(request), url.path()) {
-        Ok(route) => route,
-        Err(refusal) => return Ok(refused(&refusal)),
-    };
+    let route =
+        match Route::resolve(&http::method(request), url.path(), url.query().unwrap_or_default()) {
+            Ok(route) => route,
+            Err(refusal) => return Ok(refused(&refusal)),
+        };
     let host = match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (host, _) => host.unwrap_or_default().to_owned(),
     };
     let origin = http::header(request, "origin");
     let upgrade = http::header(request, "upgrade").is_some();
-    let asking = Asking { host: &host, origin: origin.as_deref(), upgrade };
-    admit(route.lane(), &Settings::of(env), &asking)?;
+    let authorization = http::header(request, "authorization");
+    let (origin, authorization) = (origin.as_deref(), authorization.as_deref());
+    let asking = Asking { host: &host, origin, upgrade, authorization };
+    let settings = Settings::of(env);
+    if let Err(problem) = admit(route.lane(), &settings, &asking) {
+        return Ok(unauthorised(&problem));
+    }
+    settings.arm_faults();
     match route {
         Route::ChatPage => Ok(web::chat_page()),
         Route::Asset(asset) => Ok(web::asset(asset)),
         Route::ChatSocket => open_socket(request, env).await,
+        Route::Workspace(agent, route) => {
+            known(&agent)?;
+            workspace::serve(request, env, &agent, workspace::Caller::Owner, route).await
+        }
+        Route::WorkspacePassword(agent) => {
+            known(&agent)?;
+            object::call(env, &agent, None, &ObjectRoute::WorkspacePassword, Body::Empty).await
+        }
+        Route::Faults => faults(request, env).await,
     }
+}
+
+/// A refusal at the door. A program is told how to show its token (RFC 9110 section 11.6.1).
+fn unauthorised(problem: &Problem) -> Response {
+    let response = http::problem(problem, None);
+    if problem.code == ProblemCode::Unauthorized {
+        return http::with_header(response, "www-authenticate", "Basic realm=\"pagurus\"");
+    }
+    response
+}
+
+/// Refuses agents that are not there.
+fn known(agent: &AgentId) -> Result<(), Problem> {
+    if agent.as_str() == AGENT {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::NotFound, format!("There is no agent {agent}."))
+        .remedy(format!("The agent is {AGENT}.")))
+}
+
+/// Orders faults here and at the object, which may be another isolate.
+async fn faults(request: &mut Request, env: &Env) -> Result<Response, Problem> {
+    let body = http::read_bounded(request, FAULTS_BODY_BYTES_MAX).await?;
+    let text = String::from_utf8(body).map_err(|error| {
+        Problem::new(ProblemCode::BadRequest, format!("The order is not text: {error}."))
+    })?;
+    let order = faults::parse(&text)?;
+    faults::order(order);
+    object::call(env, &agent()?, None, &ObjectRoute::Faults, Body::Text(text)).await
+}
+
+/// The agent that a deployment has.
+fn agent() -> Result<AgentId, Problem> {
+    AGENT.parse().map_err(|error| {
+        Problem::new(ProblemCode::Internal, format!("The agent's name is wrong: {error}."))
+    })
 }
 
 fn refused(refusal: &Refusal) -> Response {
@@ -60,8 +114,6 @@ async fn open_socket(request: &Request, env: &Env) -> Result<Response, Problem> 
         return Err(Problem::new(ProblemCode::BadRequest, "This route takes a WebSocket only.")
             .remedy("Send the header Upgrade: websocket."));
     }
-    let agent: AgentId = AGENT.parse().map_err(|error| {
-        Problem::new(ProblemCode::Internal, format!("The agent's name is wrong: {error}."))
-    })?;
+    let agent = agent()?;
     object::call(env, &agent, None, &ObjectRoute::ChatSocket, Body::Empty).await
 }

@@ -4,6 +4,7 @@
 mod agent;
 mod auth;
 mod entry;
+mod keys;
 mod limits;
 mod platform;
 mod ports;
@@ -17,6 +18,6 @@ use worker::{Context, Env, Request, Response, Result, event};
 
 /// The platform's call for every HTTP request, from outside and from our own container.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
-    Ok(entry::handle(&request, &env, &context).await)
+async fn fetch(mut request: Request, env: Env, context: Context) -> Result<Response> {
+    Ok(entry::handle(&mut request, &env, &context).await)
 }

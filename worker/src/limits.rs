@@ -72,6 +72,21 @@ pub(crate) const MAINTENANCE_EVERY_MS: u64 = 24 * 60 * 60 * 1000;
 /// the most.
 pub(crate) const CHORE_PAUSE_MS_FIRST: u64 = 10 * 60 * 1000;
 
+/// Largest configuration of a workspace's repository, in bytes; it has about 200.
+pub(crate) const REPOSITORY_CONFIG_BYTES_MAX: usize = 16 * 1024;
+
+/// Most files of one kind in a workspace's repository: packs of 8 MiB for a terabyte.
+pub(crate) const REPOSITORY_FILES_MAX: usize = 150_000;
+
+/// Largest order of faults, in bytes.
+pub(crate) const FAULTS_BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// Most rings of the alarm in one order of faults.
+pub(crate) const FAULTS_RINGS_MAX: u32 = 10_000;
+
+/// Shortest `API_TOKEN`, in characters: 144 bits when it is random.
+pub(crate) const API_TOKEN_CHARS_MIN: usize = 24;
+
 /// Longest pause before another start.
 pub(crate) const RESTART_PAUSE_MS_MAX: u64 = 60_000;
 
@@ -86,8 +101,9 @@ pub(crate) const SLEEP_AFTER_MS_DEFAULT: u64 = 10 * 60 * 1000;
 /// conversation.
 pub(crate) const SLEEP_AFTER_MS_MIN: u64 = 5_000;
 
-/// How long a container may take to drain before it is destroyed. The runtime's own bound is half.
-pub(crate) const DRAIN_MS_MAX: u64 = 20_000;
+/// How long a container may take to drain before it is destroyed. The runtime's own bounds (a minute
+/// for its turns, a minute for the last save) are below.
+pub(crate) const DRAIN_MS_MAX: u64 = 150_000;
 
 /// Most messages that may wait in one session. A person who writes more is told to wait.
 pub(crate) const WAITING_MESSAGES_MAX: u64 = 100;

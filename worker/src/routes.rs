@@ -3,10 +3,11 @@
 //! Invariants: every route has exactly one lane, and the match has no default arm; what is not in
 //! the table is refused before its body is looked at.
 
-use protocol::{Problem, ProblemCode};
+use protocol::workspace::WorkspaceRoute;
+use protocol::{AgentId, Problem, ProblemCode};
 
 /// A public route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     /// The chat page.
     ChatPage,
@@ -14,6 +15,12 @@ pub(crate) enum Route {
     Asset(Asset),
     /// The chat's socket.
     ChatSocket,
+    /// The repository of an agent's workspace, for the owner's own tools.
+    Workspace(AgentId, WorkspaceRoute),
+    /// The password of that repository.
+    WorkspacePassword(AgentId),
+    /// Orders of the fault harness.
+    Faults,
 }
 
 /// The static parts of the pages.
@@ -32,14 +39,20 @@ pub(crate) enum Asset {
 pub(crate) enum Lane {
     /// The owner, in a browser.
     Web,
+    /// The owner's programs, with a token.
+    Api,
+    /// The fault harness, on the machine that runs the local stack.
+    Faults,
 }
 
+/// The routes whose paths are fixed.
 const TABLE: &[(&str, &str, Route)] = &[
     ("GET", "/", Route::ChatPage),
     ("GET", "/assets/chat.js", Route::Asset(Asset::ChatScript)),
     ("GET", "/assets/chat.css", Route::Asset(Asset::ChatStyle)),
     ("GET", "/assets/icon.svg", Route::Asset(Asset::Icon)),
     ("GET", "/api/chat/socket", Route::ChatSocket),
+    ("POST", "/faults", Route::Faults),
 ];
 
 /// Why a request has no route.
@@ -54,39 +67,64 @@ pub(crate) struct Refusal {
 
 impl Route {
     /// The route of a request, or why there is none.
-    pub(crate) fn resolve(method: &str, path: &str) -> Result<Self, Refusal> {
+    pub(crate) fn resolve(method: &str, path: &str, query: &str) -> Result<Self, Refusal> {
+        if let Some(below) = path.strip_prefix("/workspace/") {
+            return Self::workspace(method, below, query).ok_or_else(|| no_such_route(path));
+        }
         // HEAD asks for what GET would answer, without the body; the platform drops the body.
         let method = if method == "HEAD" { "GET" } else { method };
         let mut allowed = None;
         for (table_method, table_path, route) in TABLE {
             if *table_path == path {
                 if *table_method == method {
-                    return Ok(*route);
+                    return Ok(route.clone());
                 }
                 allowed = Some(*table_method);
             }
         }
-        let problem = match allowed {
-            Some(allowed) => Problem::new(
-                ProblemCode::MethodNotAllowed,
-                format!("{path} does not take this method."),
-            )
-            .remedy(format!("Use {allowed}.")),
-            None => Problem::new(ProblemCode::NotFound, "There is no such route.")
-                .remedy("The chat is at /."),
-        };
-        Err(Refusal {
-            problem,
-            allow: allowed.map(|method| if method == "GET" { "GET, HEAD" } else { method }),
-        })
+        match allowed {
+            Some(allowed) => Err(Refusal {
+                problem: Problem::new(
+                    ProblemCode::MethodNotAllowed,
+                    format!("{path} does not take this method."),
+                )
+                .remedy(format!("Use {allowed}.")),
+                allow: Some(if allowed == "GET" { "GET, HEAD" } else { allowed }),
+            }),
+            None => Err(no_such_route(path)),
+        }
+    }
+
+    /// `/workspace/<agent>/…`: restic's own routes below the agent, and the password.
+    fn workspace(method: &str, below: &str, query: &str) -> Option<Self> {
+        let (agent, rest) = below.split_once('/')?;
+        let agent = agent.parse().ok()?;
+        if rest == "password" {
+            return (method == "GET").then_some(Self::WorkspacePassword(agent));
+        }
+        let route = WorkspaceRoute::parse(method, &format!("/{rest}"), query)?;
+        Some(Self::Workspace(agent, route))
     }
 
     /// Who may use the route.
-    pub(crate) fn lane(self) -> Lane {
+    pub(crate) fn lane(&self) -> Lane {
         match self {
             Self::ChatPage | Self::Asset(_) | Self::ChatSocket => Lane::Web,
+            Self::Workspace(..) | Self::WorkspacePassword(_) => Lane::Api,
+            Self::Faults => Lane::Faults,
         }
     }
+}
+
+/// There is no such route.
+pub(crate) fn no_such_route(path: &str) -> Refusal {
+    let problem = Problem::new(ProblemCode::NotFound, "There is no such route.");
+    let remedy = if path.starts_with("/workspace/") {
+        "The workspace is at /workspace/main/."
+    } else {
+        "The chat is at /."
+    };
+    Refusal { problem: problem.remedy(remedy), allow: None }
 }
 
 #[cfg(test)]
@@ -98,7 +136,7 @@ mod tests {
         let lines: Vec<String> = TABLE
             .iter()
             .map(|(method, path, route)| {
-                assert_eq!(Route::resolve(method, path), Ok(*route));
+                assert_eq!(Route::resolve(method, path, ""), Ok(route.clone()));
                 format!("{method} {path} {:?}", route.lane())
             })
             .collect();
@@ -110,6 +148,7 @@ mod tests {
                 "GET /assets/chat.css Web",
                 "GET /assets/icon.svg Web",
                 "GET /api/chat/socket Web",
+                "POST /faults Faults",
             ]
         );
     }
@@ -118,14 +157,33 @@ mod tests {
     fn what_is_not_in_the_table_is_refused() {
         for path in ["/x", "//", "/assets/", "/assets/../", "/api/chat/socket/", "", "/session/web"]
         {
-            let refusal = Route::resolve("GET", path).unwrap_err();
+            let refusal = Route::resolve("GET", path, "").unwrap_err();
             assert_eq!(refusal.problem.code, ProblemCode::NotFound, "{path}");
             assert_eq!(refusal.allow, None, "{path}");
         }
         for method in ["POST", "DELETE", "PUT", "OPTIONS", "get"] {
-            let refusal = Route::resolve(method, "/").unwrap_err();
+            let refusal = Route::resolve(method, "/", "").unwrap_err();
             assert_eq!(refusal.problem.code, ProblemCode::MethodNotAllowed, "{method}");
             assert_eq!(refusal.allow, Some("GET, HEAD"), "{method}");
+        }
+    }
+
+    #[test]
+    fn the_workspace_is_for_programs_with_a_token() {
+        for (method, path, query) in [
+            ("GET", "/workspace/main/config", ""),
+            ("POST", "/workspace/main/", "create=true"),
+            ("GET", "/workspace/main/data/", ""),
+            ("GET", "/workspace/main/password", ""),
+        ] {
+            let route = Route::resolve(method, path, query).unwrap();
+            assert_eq!(route.lane(), Lane::Api, "{path}");
+        }
+        for path in ["/workspace/", "/workspace/main", "/workspace/main/x", "/workspace//config"] {
+            assert_eq!(
+                Route::resolve("GET", path, "").unwrap_err().problem.code,
+                ProblemCode::NotFound
+            );
         }
     }
 }

@@ -66,6 +66,7 @@ fn decisions_do_not_wait() {
         "agent/core.rs",
         "agent/drive.rs",
         "agent/follow.rs",
+        "agent/harness.rs",
         "agent/maintain.rs",
         "agent/restore.rs",
         "agent/sessions.rs",

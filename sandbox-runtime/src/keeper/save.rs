@@ -1,8 +1,8 @@
 //! Saves the workspace: when a turn that changed something ends, now and then in a long one, and
 //! before the process goes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use protocol::Problem;
@@ -21,22 +21,32 @@ pub type Saved = Option<FileName>;
 pub(super) struct Saves {
     /// Changes that were announced.
     changes: AtomicU64,
-    /// Changes that are covered by the last save, its time, and what it came to. Held while one
-    /// runs.
-    last: Mutex<Last>,
+    /// Since when something is to be saved.
+    dirty_since: std::sync::Mutex<Option<Instant>>,
+    /// The last save. Held while one runs.
+    last: Mutex<Option<Last>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Last {
+    /// Changes that it covers.
     covered: u64,
-    at: Option<Instant>,
+    /// What it came to.
     snapshot: Saved,
+}
+
+impl Saves {
+    /// No code that can panic runs under this lock.
+    pub(super) fn dirty_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.dirty_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Keeper {
     /// Says that files may have changed.
     pub fn changed(&self) {
         self.saves.changes.fetch_add(1, Ordering::SeqCst);
+        self.saves.dirty_since().get_or_insert_with(Instant::now);
     }
 
     /// Saves everything that was announced up to now. When another save covers it already, that
@@ -48,32 +58,32 @@ impl Keeper {
         tokio::spawn(async move { keeper.save_up_to(wanted, label).await })
     }
 
-    /// Begins a save when the last one is long enough ago and something has changed since; `None`
-    /// otherwise.
+    /// Begins a save when something has waited long enough for it; `None` otherwise.
     pub fn save_if_due(
         self: &Arc<Self>,
         label: String,
     ) -> Option<JoinHandle<Result<Saved, Problem>>> {
-        let last = self.saves.last.try_lock().ok()?;
-        let is_due = last.at.is_none_or(|at| at.elapsed() >= SAVE_INTERVAL);
-        let is_behind = last.covered < self.saves.changes.load(Ordering::SeqCst);
-        drop(last);
-        (is_due && is_behind).then(|| self.save(label))
+        let is_due = self.saves.dirty_since().is_some_and(|since| since.elapsed() >= SAVE_INTERVAL);
+        is_due.then(|| self.save(label))
     }
 
     async fn save_up_to(self: Arc<Self>, wanted: u64, label: String) -> Result<Saved, Problem> {
         let vault = self.vault().await?;
         let mut last = self.saves.last.lock().await;
-        if last.covered >= wanted && last.at.is_some() {
+        if let Some(last) = last.as_ref().filter(|last| last.covered >= wanted) {
             return Ok(last.snapshot.clone());
         }
         let covered = self.saves.changes.load(Ordering::SeqCst);
+        self.saves.dirty_since().take();
         let at = Instant::now();
-        last.at = Some(at);
         let result = on_thread("save", move || vault.save(&[label])).await;
+        if result.is_err() {
+            // It is to be saved still, and not at once: the store has just failed.
+            self.saves.dirty_since().get_or_insert(at);
+        }
         let snapshot = self.checked(result)?;
         tracing::info!(?snapshot, ms = at.elapsed().as_millis(), "the workspace is saved");
-        *last = Last { covered, at: Some(at), snapshot: snapshot.clone() };
+        *last = Some(Last { covered, snapshot: snapshot.clone() });
         Ok(snapshot)
     }
 

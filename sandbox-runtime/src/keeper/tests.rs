@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use protocol::version::PROTOCOL_VERSION;
@@ -13,6 +14,7 @@ use protocol::{Problem, ProblemCode};
 use tempfile::TempDir;
 
 use super::{Keeper, Opened, Opener, PromptFiles, Vault};
+use crate::limits::SAVE_INTERVAL;
 use crate::shutdown::Shutdown;
 use crate::workspace::Workspace;
 
@@ -244,7 +246,9 @@ async fn in_a_long_turn_saves_keep_their_distance() {
     keeper.open(opening(Expected::New));
     assert!(keeper.save_if_due("nothing changed".into()).is_none());
     keeper.changed();
-    keeper.save_if_due("first".into()).unwrap().await.unwrap().unwrap();
-    keeper.changed();
     assert!(keeper.save_if_due("too soon".into()).is_none());
+    let long_ago = Instant::now().checked_sub(SAVE_INTERVAL).unwrap();
+    *keeper.saves.dirty_since() = Some(long_ago);
+    keeper.save_if_due("due".into()).unwrap().await.unwrap().unwrap();
+    assert!(keeper.save_if_due("just saved".into()).is_none());
 }

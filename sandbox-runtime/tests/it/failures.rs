@@ -270,7 +270,7 @@ async fn an_edge_that_is_not_there() {
     let request = world.edge.say("s", "t1", "hello");
     // A port that nobody listens on: bound and given back.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut life = world.live_with(&[("EDGE_URL", &format!("http://{free}"))]).await;
+    let mut life = world.live_unopened(&[("EDGE_URL", &format!("http://{free}"))]).await;
     let follower = life.turn(&request).await;
     // Neither the model can be reached nor the log; the log is tried again.
     life.until_logged("the edge is asked again").await;

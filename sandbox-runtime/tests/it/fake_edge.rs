@@ -20,6 +20,8 @@ use protocol::version::PROTOCOL_VERSION;
 use protocol::{Problem, ProblemCode, Record, Sequence, SessionId, TurnId};
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+use crate::fake_store::FakeStore;
 use tokio::sync::Notify;
 
 /// What the model does when it is asked.
@@ -68,6 +70,7 @@ struct Inner {
     faults: HashMap<usize, Fault>,
     append_count: usize,
     page_records: usize,
+    store: FakeStore,
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +111,11 @@ impl FakeEdge {
         let mut inner = self.inner();
         inner.append_count = 0;
         inner.faults.insert(nth, fault);
+    }
+
+    /// The workspace's repository.
+    pub(crate) fn store<T>(&self, work: impl FnOnce(&mut FakeStore) -> T) -> T {
+        work(&mut self.inner().store)
     }
 
     pub(crate) fn set_page_records(&self, records: usize) {
@@ -194,7 +202,10 @@ async fn handle(State(edge): State<FakeEdge>, request: Request) -> Response {
             let question = serde_json::from_slice(&body).unwrap();
             edge.model(format!("{provider}{path}"), question).await
         }
-        Some(EdgeRoute::Workspace(_) | EdgeRoute::Report) | None => refuse(ProblemCode::NotFound),
+        Some(EdgeRoute::Workspace(route)) => {
+            edge.store(|store| store.serve(route, &parts.headers, body))
+        }
+        Some(EdgeRoute::Report) | None => refuse(ProblemCode::NotFound),
     }
 }
 

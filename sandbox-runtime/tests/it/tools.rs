@@ -34,7 +34,8 @@ async fn each_step_is_appended_before_the_next_effect() {
             vec!["assistant Looking <c1> <c2>", "started c1"],
             vec!["finished c1 Ok", "started c2"],
             vec!["finished c2 Failed"],
-            vec!["assistant Done", "ended Completed"],
+            vec!["assistant Done"],
+            vec!["ended Completed"],
         ]
     );
     let outputs: Vec<String> = finished(&world, "s").into_iter().map(|end| end.output).collect();
@@ -65,7 +66,7 @@ async fn what_cannot_be_run_is_refused_with_a_reason_and_never_started() {
         says("Done"),
     ]);
     assert_eq!(life.outcome(&world.edge.say("s", "t", "go")).await, Outcome::Completed);
-    assert_eq!(world.edge.appends().len(), 3);
+    assert_eq!(world.edge.appends().len(), 4);
     let ends = finished(&world, "s");
     let hints = [
         "The tools are: bash, read, write, edit",

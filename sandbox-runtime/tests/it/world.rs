@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use protocol::session::{Item, Outcome};
 use protocol::turn::{EventKind, TurnEvent, TurnRequest};
+use protocol::version::PROTOCOL_VERSION;
+use protocol::workspace::{Expected, FileName, RepositoryKey, WorkspaceEvent, WorkspaceOpening};
 use protocol::{Problem, ProblemCode};
 use reqwest::{Client, Response, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +17,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
 use crate::fake_edge::FakeEdge;
+use crate::fake_store::MASTER_KEY;
 
 /// Nothing in these tests takes long; what takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,7 +50,26 @@ impl World {
         self.live_with(&[]).await
     }
 
+    /// A life whose workspace is in place.
     pub(crate) async fn live_with(&self, environment: &[(&str, &str)]) -> Life {
+        let life = self.live_unopened(environment).await;
+        life.open_workspace(self.edge.store(|store| store.snapshots().pop())).await;
+        life
+    }
+
+    /// The container's disk goes with it.
+    pub(crate) fn wipe(&self) {
+        for entry in std::fs::read_dir(self.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                std::fs::remove_dir_all(path).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    pub(crate) async fn live_unopened(&self, environment: &[(&str, &str)]) -> Life {
         let edge_url = format!("http://{}", self.edge.address);
         let mut command = program();
         command
@@ -116,6 +138,22 @@ impl Life {
 
     pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Response {
         patiently(self.client.post(self.url(path)).body(body).send()).await.unwrap()
+    }
+
+    /// Has the workspace restored and waits for it, as the object does at each start.
+    async fn open_workspace(&self, snapshot: Option<FileName>) {
+        let expected = snapshot.map_or(Expected::Repository, |id| Expected::Snapshot { id });
+        let events = self.open_with(expected).await;
+        assert!(matches!(events.last(), Some(WorkspaceEvent::Restored { .. })), "{events:?}");
+    }
+
+    /// Has the workspace restored and gives what is told of it.
+    pub(crate) async fn open_with(&self, expected: Expected) -> Vec<WorkspaceEvent> {
+        let key = RepositoryKey::Master { json: MASTER_KEY.into() };
+        let opening = WorkspaceOpening { protocol: PROTOCOL_VERSION, key, expected };
+        let body = serde_json::to_vec(&opening).unwrap();
+        let text = patiently(self.post("/workspace", body).await.text()).await.unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     pub(crate) async fn turn(&self, request: &TurnRequest) -> Follower {
@@ -235,9 +273,10 @@ pub(crate) fn code(outcome: Outcome) -> ProblemCode {
     problem(outcome).code
 }
 
-/// Items in short, for comparing whole logs at a glance.
+/// Items in short, for comparing whole logs at a glance, without what is saved when.
 pub(crate) fn brief(items: impl IntoIterator<Item = Item>) -> Vec<String> {
-    items.into_iter().map(|item| brief_item(&item)).collect()
+    let shown = |item: &Item| !matches!(item, Item::FilesSaved { .. });
+    items.into_iter().filter(shown).map(|item| brief_item(&item)).collect()
 }
 
 fn brief_item(item: &Item) -> String {

@@ -22,8 +22,11 @@ pub const CANARY_KEY: &str = "canary-7f3a-never-inside";
 const SETTINGS: &[&str] = &[
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
+    "API_TOKEN",
     "DEMO_MODEL_URL",
     "DEV_MODE",
+    "FAULTS",
+    "FAULT_R2_DELAY_MS",
     "MID_TURN_MESSAGES",
     "MODEL",
     "MODEL_FIRST_BYTE_TIMEOUT_MS",

@@ -9,6 +9,7 @@ mod chat;
 mod core;
 mod drive;
 mod follow;
+mod harness;
 pub(crate) mod lifecycle;
 mod lines;
 mod live;

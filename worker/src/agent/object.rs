@@ -104,11 +104,12 @@ impl Agent {
             ObjectRoute::SnapshotStored { name } => {
                 core.snapshot_stored(epoch, &name).map(|()| http::empty(204))
             }
+            ObjectRoute::WorkspacePassword => Ok(http::text(200, core.workspace()?.password)),
+            ObjectRoute::Faults => core.order_faults(request).await,
             ObjectRoute::Accept
             | ObjectRoute::Export { .. }
             | ObjectRoute::ControlExport
-            | ObjectRoute::ControlRestore
-            | ObjectRoute::Faults => {
+            | ObjectRoute::ControlRestore => {
                 Err(Problem::new(ProblemCode::NotFound, "The object does not serve this yet."))
             }
         }

@@ -1,11 +1,14 @@
 //! Who is asking: decided before anything else happens to a request.
 //!
-//! Until Cloudflare Access is wired in there is one way in: `DEV_MODE=true` on a loopback host.
-//! Everything else is refused with the reason. Pure.
+//! Until Cloudflare Access is wired in there is one way to the pages: `DEV_MODE=true` on a loopback
+//! host. Programs of the owner come with a token. Everything else is refused with the reason. Pure.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use protocol::{Problem, ProblemCode};
+use subtle::ConstantTimeEq as _;
 
-use crate::routes::Lane;
+use crate::routes::{Lane, no_such_route};
 use crate::settings::Settings;
 
 /// What a request says about itself.
@@ -17,6 +20,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) origin: Option<&'a str>,
     /// Whether the request wants a WebSocket.
     pub(crate) upgrade: bool,
+    /// The `Authorization` header.
+    pub(crate) authorization: Option<&'a str>,
 }
 
 /// Who may go on.
@@ -24,6 +29,8 @@ pub(crate) struct Asking<'a> {
 pub(crate) enum Caller {
     /// A developer on the machine that runs the local stack.
     Developer,
+    /// A program of the owner.
+    Program,
 }
 
 /// Lets a request into a lane, or says why not.
@@ -34,7 +41,43 @@ pub(crate) fn admit(
 ) -> Result<Caller, Problem> {
     match lane {
         Lane::Web => admit_web(settings, asking),
+        Lane::Api => admit_program(settings, asking),
+        // Whoever may not use it is not told that it exists.
+        Lane::Faults if settings.faults && is_loopback(asking.host) => Ok(Caller::Developer),
+        Lane::Faults => Err(no_such_route("").problem),
     }
+}
+
+fn admit_program(settings: &Settings, asking: &Asking<'_>) -> Result<Caller, Problem> {
+    let Some(token) = &settings.api_token else {
+        return Err(Problem::new(
+            ProblemCode::Misconfigured,
+            "This agent has no API token, so no program may use it.",
+        )
+        .remedy("Set the secret API_TOKEN to a long random text."));
+    };
+    let given = asking.authorization.and_then(token_of).unwrap_or_default();
+    if bool::from(given.as_bytes().ct_eq(token.expose().as_bytes())) {
+        return Ok(Caller::Program);
+    }
+    Err(Problem::new(ProblemCode::Unauthorized, "The API token is missing or wrong.")
+        .remedy("Send it as a bearer token, or as the password of HTTP basic authentication."))
+}
+
+/// The token in an `Authorization` header: `Bearer` (RFC 6750), or the password of `Basic`
+/// (RFC 7617), which is all that some stock clients can send.
+fn token_of(header: &str) -> Option<String> {
+    let (scheme, value) = header.trim().split_once(' ')?;
+    let value = value.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(value.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = BASE64_STANDARD.decode(value).ok()?;
+    let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(password.to_owned())
 }
 
 fn admit_web(settings: &Settings, asking: &Asking<'_>) -> Result<Caller, Problem> {
@@ -84,7 +127,7 @@ mod tests {
     }
 
     fn admit_page(dev_mode: &'static str, host: &str) -> Result<Caller, ProblemCode> {
-        let asking = Asking { host, origin: None, upgrade: false };
+        let asking = Asking { host, origin: None, upgrade: false, authorization: None };
         admit(Lane::Web, &settings(dev_mode), &asking).map_err(|problem| problem.code)
     }
 
@@ -110,13 +153,71 @@ mod tests {
     #[test]
     fn a_socket_from_another_site_is_refused() {
         let ask = |origin| {
-            let asking = Asking { host: "localhost:8787", origin, upgrade: true };
+            let asking =
+                Asking { host: "localhost:8787", origin, upgrade: true, authorization: None };
             admit(Lane::Web, &settings("true"), &asking).map_err(|problem| problem.code)
         };
         assert_eq!(ask(Some("http://localhost:8787")), Ok(Caller::Developer));
         for origin in [None, Some("http://evil.example"), Some("null"), Some("http://localhost:1")]
         {
             assert_eq!(ask(origin), Err(ProblemCode::Forbidden), "{origin:?}");
+        }
+    }
+
+    fn admit_with(
+        token: Option<&'static str>,
+        authorization: Option<&str>,
+    ) -> Result<Caller, ProblemCode> {
+        let settings =
+            Settings::parse(&move |name| token.filter(|_| name == "API_TOKEN").map(str::to_owned));
+        let asking =
+            Asking { host: "agent.example.com", origin: None, upgrade: false, authorization };
+        admit(Lane::Api, &settings, &asking).map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn a_program_needs_the_token() {
+        let token = Some("0123456789abcdef01234567");
+        assert_eq!(admit_with(token, Some("Bearer 0123456789abcdef01234567")), Ok(Caller::Program));
+        let basic = format!("Basic {}", BASE64_STANDARD.encode("owner:0123456789abcdef01234567"));
+        assert_eq!(admit_with(token, Some(&basic)), Ok(Caller::Program));
+        for wrong in [
+            "Bearer 0123456789abcdef0123456",
+            "Bearer 0123456789abcdef012345678",
+            "Bearer ",
+            "Basic 0123456789abcdef01234567",
+            "0123456789abcdef01234567",
+            "",
+        ] {
+            assert_eq!(admit_with(token, Some(wrong)), Err(ProblemCode::Unauthorized), "{wrong}");
+        }
+        assert_eq!(admit_with(token, None), Err(ProblemCode::Unauthorized));
+        assert_eq!(admit_with(None, Some("Bearer ")), Err(ProblemCode::Misconfigured));
+        // A token that is too short counts as none.
+        assert_eq!(
+            admit_with(Some("short"), Some("Bearer short")),
+            Err(ProblemCode::Misconfigured)
+        );
+    }
+
+    #[test]
+    fn faults_are_for_a_local_stack_in_fault_mode() {
+        let admit_faults = |dev_mode: &'static str, faults: &'static str, host| {
+            let settings = Settings::parse(&move |name| match name {
+                "DEV_MODE" => Some(dev_mode.to_owned()),
+                "FAULTS" => Some(faults.to_owned()),
+                _ => None,
+            });
+            let asking = Asking { host, origin: None, upgrade: false, authorization: None };
+            admit(Lane::Faults, &settings, &asking).map_err(|problem| problem.code)
+        };
+        assert_eq!(admit_faults("true", "true", "127.0.0.1:1"), Ok(Caller::Developer));
+        for (dev_mode, faults, host) in [
+            ("true", "false", "127.0.0.1"),
+            ("false", "true", "127.0.0.1"),
+            ("true", "true", "agent.example.com"),
+        ] {
+            assert_eq!(admit_faults(dev_mode, faults, host), Err(ProblemCode::NotFound));
         }
     }
 }

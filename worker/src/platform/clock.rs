@@ -14,7 +14,7 @@ extern "C" {
 
 /// Milliseconds since the Unix epoch. The platform's clock stands still between I/O.
 pub(crate) fn now_ms() -> u64 {
-    worker::Date::now().as_millis()
+    worker::Date::now().as_millis().saturating_add_signed(super::faults::clock_offset_ms())
 }
 
 /// A fresh random identifier (a version 4 UUID).

@@ -63,6 +63,25 @@ pub(crate) fn bytes(status: u16, content_type: &str, body: Vec<u8>) -> Response 
         .body(worker::ResponseBody::Body(body))
 }
 
+/// A plain text that nobody keeps.
+pub(crate) fn text(status: u16, text: String) -> Response {
+    bytes(status, "text/plain; charset=utf-8", text.into_bytes())
+}
+
+/// A response whose body comes from elsewhere, unread.
+pub(super) fn with_body(
+    status: u16,
+    headers: &[(&str, &str)],
+    body: worker::ResponseBody,
+) -> Response {
+    with_headers(ResponseBuilder::new().with_status(status), headers).body(body)
+}
+
+/// A response of a few headers and no body.
+pub(crate) fn headers_only(status: u16, headers: &[(&str, &str)]) -> Response {
+    with_headers(ResponseBuilder::new().with_status(status), headers).empty()
+}
+
 /// A response without a body.
 pub(crate) fn empty(status: u16) -> Response {
     ResponseBuilder::new().with_status(status).empty()

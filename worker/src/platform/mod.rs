@@ -3,8 +3,10 @@
 //! Invariant: an SDK error becomes text or a `Problem` here; other rooms see neither a JavaScript
 //! value nor an SDK type beyond those that this room re-exports.
 
+pub(crate) mod bucket;
 pub(crate) mod clock;
 pub(crate) mod container;
+pub(crate) mod faults;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod loopback;

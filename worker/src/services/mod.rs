@@ -5,6 +5,7 @@
 //! carries the header that tells it from a provider's answer.
 
 mod model;
+pub(crate) mod workspace;
 
 use protocol::edge::{EdgeRoute, PROBLEM_HEADER};
 use protocol::object::ObjectRoute;
@@ -15,13 +16,17 @@ use crate::platform::loopback::ContainerIdentity;
 use crate::platform::{Env, object};
 
 /// Serves a request of a container.
-pub(crate) async fn serve(request: &Request, env: &Env, caller: &ContainerIdentity) -> Response {
+pub(crate) async fn serve(
+    request: &mut Request,
+    env: &Env,
+    caller: &ContainerIdentity,
+) -> Response {
     let response = dispatch(request, env, caller).await;
     response.unwrap_or_else(|problem| http::problem(&problem, Some(PROBLEM_HEADER)))
 }
 
 async fn dispatch(
-    request: &Request,
+    request: &mut Request,
     env: &Env,
     caller: &ContainerIdentity,
 ) -> Result<Response, Problem> {
@@ -34,8 +39,9 @@ async fn dispatch(
         EdgeRoute::Model { provider, path } => {
             model::serve(request, env, caller, &model::Wanted { provider, path }).await
         }
-        EdgeRoute::Workspace(_) => {
-            Err(Problem::new(ProblemCode::NotFound, "The workspace is not served yet."))
+        EdgeRoute::Workspace(route) => {
+            let who = workspace::Caller::Container(caller.epoch);
+            workspace::serve(request, env, &caller.agent, who, route).await
         }
         EdgeRoute::Report => {
             let body = http::unread_body(request);

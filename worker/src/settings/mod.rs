@@ -13,7 +13,9 @@ use protocol::{Problem, ProblemCode};
 
 pub(crate) use secret::Secret;
 
-use crate::limits::{SLEEP_AFTER_MS_DEFAULT, SLEEP_AFTER_MS_MIN};
+use crate::platform::faults::{self, Faults, R2Faults};
+
+use crate::limits::{API_TOKEN_CHARS_MIN, SLEEP_AFTER_MS_DEFAULT, SLEEP_AFTER_MS_MIN};
 
 /// Binding of the agent objects, as in `wrangler.toml`.
 pub(crate) const AGENT_BINDING: &str = "AGENT";
@@ -23,6 +25,12 @@ pub(crate) const AGENT_BINDING: &str = "AGENT";
 pub(crate) struct Settings {
     /// Opens the web lane on loopback hosts without a login; see `auth`.
     pub(crate) dev_mode: bool,
+    /// What programs of the owner show to be let in.
+    pub(crate) api_token: Option<Secret>,
+    /// Whether faults may be ordered; only with `dev_mode`.
+    pub(crate) faults: bool,
+    /// How much longer every call of R2 takes; only with `faults`.
+    pub(crate) r2_delay_ms: u64,
     /// The model providers that have what they need.
     pub(crate) providers: Vec<Provider>,
     /// What turns think with, or why they cannot.
@@ -125,6 +133,8 @@ impl Settings {
             }
         }
         let dev_mode = boolean(&get, "DEV_MODE", false, &mut problems);
+        let api_token = api_token(&get, &mut problems);
+        let (faults, r2_delay_ms) = faults(&get, dev_mode, &mut problems);
         demo_provider(&get, dev_mode, &mut providers, &mut problems);
         let model = model(get("MODEL").as_deref(), &providers);
         if let Err(problem) = &model {
@@ -136,6 +146,9 @@ impl Settings {
         let runtime_variables = runtime_variables(&get, &mut problems);
         Self {
             dev_mode,
+            api_token,
+            faults,
+            r2_delay_ms,
             providers,
             model,
             sleep_after_ms,
@@ -143,6 +156,14 @@ impl Settings {
             internet,
             runtime_variables,
             problems,
+        }
+    }
+
+    /// Sets the faults that the settings order, unless others are ordered already.
+    pub(crate) fn arm_faults(&self) {
+        if self.faults {
+            let r2 = R2Faults { delay_ms: self.r2_delay_ms, ..R2Faults::default() };
+            faults::order_first(Faults { r2, ..Faults::default() });
         }
     }
 
@@ -172,6 +193,36 @@ fn boolean(
             default
         }
     }
+}
+
+fn api_token(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Option<Secret> {
+    let token = get("API_TOKEN")?;
+    if token.chars().count() < API_TOKEN_CHARS_MIN {
+        problems.push(wrong(
+            "API_TOKEN",
+            &format!("it has less than {API_TOKEN_CHARS_MIN} characters"),
+        ));
+        return None;
+    }
+    Some(Secret::new(token))
+}
+
+fn faults(
+    get: &dyn Fn(&str) -> Option<String>,
+    dev_mode: bool,
+    problems: &mut Vec<Problem>,
+) -> (bool, u64) {
+    let wanted = boolean(get, "FAULTS", false, problems);
+    if wanted && !dev_mode {
+        problems.push(wrong("FAULTS", "faults are for DEV_MODE=true only"));
+        return (false, 0);
+    }
+    let delay = get("FAULT_R2_DELAY_MS").filter(|_| wanted);
+    let delay_ms = delay.map_or(Ok(0), |text| text.parse()).unwrap_or_else(|error| {
+        problems.push(wrong("FAULT_R2_DELAY_MS", &format!("{error}")));
+        0
+    });
+    (wanted, delay_ms)
 }
 
 fn mid_turn(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> MidTurn {

@@ -15,6 +15,7 @@ pub(super) fn to_person(stack: &Stack) {
     line("");
     line(&format!("  state   {} (remove it to start anew)", stack.state()));
     line(&format!("  logs    {}", stack.logs()));
+    line(&format!("  token   {} (for programs: restic, curl)", stack.token()));
     if stack.demo() {
         line("  model   the demo model: fixed rules, not an AI. For a real one put");
         line("          ANTHROPIC_API_KEY=… or OPENAI_API_KEY=… into .dev.vars and start again");
@@ -41,6 +42,7 @@ pub(super) fn as_json(stack: &Stack, ready: &Ready) {
         "url": format!("http://127.0.0.1:{}", stack.port()),
         "state": stack.state(),
         "logs": stack.logs(),
+        "token_file": stack.token(),
         "demo_model": stack.demo(),
         "build_ms": milliseconds(ready.build_time),
         "ready_ms": milliseconds(ready.start_time),

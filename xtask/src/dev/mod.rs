@@ -9,6 +9,7 @@ mod ports;
 pub(crate) mod settings;
 mod stack;
 mod state;
+mod token;
 
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, Sender};

@@ -16,6 +16,9 @@ const KEYS: &[&str] = &["ANTHROPIC_API_KEY", "OPENAI_API_KEY"];
 /// Everything else that is passed on from the environment.
 const OTHERS: &[&str] = &[
     "ANTHROPIC_BASE_URL",
+    "API_TOKEN",
+    "FAULTS",
+    "FAULT_R2_DELAY_MS",
     "OPENAI_BASE_URL",
     "MODEL",
     "MID_TURN_MESSAGES",
@@ -36,6 +39,11 @@ pub(super) fn has_key(variable: &dyn Fn(&str) -> Option<String>, dev_vars: &str)
         let in_environment = variable(key).is_some_and(|value| !value.trim().is_empty());
         in_environment || dev_vars.lines().any(|line| sets(line, key))
     })
+}
+
+/// Whether the text of `.dev.vars` gives this name a value.
+pub(super) fn is_set(name: &str, dev_vars: &str) -> bool {
+    dev_vars.lines().any(|line| sets(line, name))
 }
 
 /// Whether a line of an environment file gives this name a value.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 
 use super::state::State;
-use super::{Event, ports, settings};
+use super::{Event, ports, settings, token};
 use crate::args::DevOptions;
 use crate::build;
 use crate::environment;
@@ -34,6 +34,7 @@ pub(super) struct Stack {
     engine_says: Vec<String>,
     state: String,
     logs: String,
+    token: String,
 }
 
 impl Stack {
@@ -52,9 +53,13 @@ impl Stack {
             engine_says: Vec::new(),
             state: state.folder().display().to_string(),
             logs: state.logs().display().to_string(),
+            token: state.token().display().to_string(),
         };
-        let variable = |name: &str| env::var(name).ok();
         let dev_vars = DevVars::read(places)?;
+        let has_own = settings::is_set("API_TOKEN", &dev_vars.text);
+        let token = if has_own { None } else { Some(token::load(&state.token())?) };
+        let made = |name: &str| token.clone().filter(|_| name == "API_TOKEN");
+        let variable = |name: &str| env::var(name).ok().or_else(|| made(name));
         stack.demo = !settings::has_key(&variable, &dev_vars.text);
         if !options.docker {
             stack.crew.start(ENGINE, &engine(places, state))?;
@@ -100,6 +105,11 @@ impl Stack {
     /// The state folder.
     pub(super) fn state(&self) -> &str {
         &self.state
+    }
+
+    /// The file of the token for programs of the owner.
+    pub(super) fn token(&self) -> &str {
+        &self.token
     }
 
     /// The folder of the logs.

@@ -73,6 +73,11 @@ impl State {
         self.folder.join("logs")
     }
 
+    /// The file of the token for programs of the owner.
+    pub(super) fn token(&self) -> PathBuf {
+        self.folder.join("api-token")
+    }
+
     /// The file of the Worker's settings, keys among them.
     pub(super) fn settings(&self) -> PathBuf {
         self.folder.join("dev.env")

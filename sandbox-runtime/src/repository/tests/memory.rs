@@ -89,7 +89,8 @@ impl Store for Memory {
     fn read_range(&self, place: &Place, offset: u64, length: u64) -> Result<Bytes, StoreError> {
         self.ask(|inner| {
             let content = inner.files.get(place).ok_or(StoreError::NotFound)?;
-            let (start, end) = (offset as usize, (offset + length) as usize);
+            let start = usize::try_from(offset).unwrap();
+            let end = start + usize::try_from(length).unwrap();
             let short = || StoreError::Wrong("the file is shorter than it should be".into());
             if end <= content.len() { Ok(content.slice(start..end)) } else { Err(short()) }
         })

@@ -2,7 +2,6 @@
 //! store fails, and never something else.
 
 mod memory;
-mod stock;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -132,7 +131,8 @@ fn what_is_saved_comes_back_the_same() {
     world.write("notes/ümläut & \"quotes\".md", "hello");
     world.write("empty", "");
     world.write("bin/run.sh", "#!/bin/sh\n");
-    world.write("large", (0..20_000_000_u32).map(|n| (n / 7) as u8).collect::<Vec<u8>>());
+    world
+        .write("large", (0..20_000_000_u32).map(|n| (n / 7).to_le_bytes()[0]).collect::<Vec<u8>>());
     fs::create_dir(world.folder.path().join("empty folder")).unwrap();
     symlink("../empty", world.folder.path().join("bin/link")).unwrap();
     symlink("/nowhere", world.folder.path().join("dangling")).unwrap();

@@ -1,1 +1,0 @@
-//! Our repository and stock `restic`: each reads what the other wrote.
