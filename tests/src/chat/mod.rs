@@ -85,13 +85,17 @@ pub fn outline(records: &[Record]) -> String {
         Item::Assistant(_) => "assistant".to_owned(),
         Item::ToolStarted { .. } => "started".to_owned(),
         Item::ToolFinished(finished) => format!("finished:{:?}", finished.status).to_lowercase(),
+        Item::FilesSaved { .. } => "saved".to_owned(),
+        Item::FilesLost { .. } => "lost".to_owned(),
+        Item::FilesUnsaved { .. } => "unsaved".to_owned(),
         Item::TurnEnded { outcome } => match outcome {
             Outcome::Completed => "completed".to_owned(),
             Outcome::Cancelled => "cancelled".to_owned(),
             Outcome::Failed { .. } => "failed".to_owned(),
         },
     };
-    records.iter().map(word).collect::<Vec<_>>().join(" ")
+    let shown = |record: &&Record| !matches!(record.item, Item::FilesSaved { .. });
+    records.iter().filter(shown).map(word).collect::<Vec<_>>().join(" ")
 }
 
 impl Chat {
