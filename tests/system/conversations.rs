@@ -114,10 +114,9 @@ async fn queued(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     ensure!(turn.is_some(), "the running turn is not told");
 
     model.release();
-    let first = chat.answer().await?.completed()?;
-    ensure!(first.text() == "First.", "{}", first.text());
-    chat.answer().await?.completed()?;
-    let expected = "user assistant completed user user assistant completed";
+    let answer = chat.answer().await?.completed()?;
+    ensure!(answer.text() == "First.\nSecond and third.", "{}", answer.text());
+    let expected = "user assistant user user assistant completed";
     ensure!(outline(&chat.records) == expected, "{}", outline(&chat.records));
     let body = model.called(2).await?.body.to_string();
     let place = |text: &str| body.find(text);
@@ -143,7 +142,6 @@ async fn too_many(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     let (rejected, problem) = chat.rejected().await?;
     ensure!(rejected == id && problem.code == ProblemCode::Busy, "{rejected}: {problem:?}");
     model.release();
-    chat.answer().await?.completed()?;
     chat.answer().await?.completed()?;
     let next = model.called(2).await?;
     let missing: Vec<usize> =

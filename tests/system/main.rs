@@ -14,6 +14,7 @@ mod door;
 mod doubles;
 mod failures;
 mod gate;
+mod keeping;
 mod newcomer;
 mod page;
 mod scenarios;

@@ -108,6 +108,9 @@ pub(crate) const DRAIN_MS_MAX: u64 = 150_000;
 /// Most messages that may wait in one session. A person who writes more is told to wait.
 pub(crate) const WAITING_MESSAGES_MAX: u64 = 100;
 
+/// Most bytes of text in one offer to a running turn. More goes in the next one.
+pub(crate) const STEER_TEXT_BYTES_MAX: usize = 512 * 1024;
+
 /// Most chat sockets that an agent holds: tabs and devices of one person, with room to spare.
 pub(crate) const SOCKETS_MAX: usize = 64;
 

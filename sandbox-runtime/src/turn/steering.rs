@@ -25,13 +25,15 @@ impl Steering {
     /// Adds messages, without those that were sent before.
     pub fn push(&self, messages: Vec<UserMessage>) -> Result<(), Problem> {
         self.with(|queue| {
-            if queue.seen.len() + messages.len() > STEERED_MESSAGES_MAX {
+            let key = |message: &UserMessage| (message.channel.clone(), message.event.clone());
+            let fresh = messages.iter().filter(|message| !queue.seen.contains(&key(message)));
+            if queue.seen.len() + fresh.count() > STEERED_MESSAGES_MAX {
                 let message = format!("A turn takes {STEERED_MESSAGES_MAX} messages on its way.");
                 let problem = Problem::new(ProblemCode::Busy, message);
                 return Err(problem.remedy("The rest waits for the next turn."));
             }
             for message in messages {
-                if queue.seen.insert((message.channel.clone(), message.event.clone())) {
+                if queue.seen.insert(key(&message)) {
                     queue.waiting.push(message);
                 }
             }
@@ -73,5 +75,9 @@ mod tests {
         let many = (0..=STEERED_MESSAGES_MAX).map(|n| message(&n.to_string())).collect();
         assert_eq!(steering.push(many).unwrap_err().code, ProblemCode::Busy);
         assert!(steering.take().is_empty());
+        let enough = || (0..STEERED_MESSAGES_MAX).map(|n| message(&n.to_string())).collect();
+        steering.push(enough()).unwrap();
+        // What is known already takes no room.
+        steering.push(enough()).unwrap();
     }
 }

@@ -181,6 +181,13 @@ impl Stack {
         .await
     }
 
+    /// The runtime's process, if there is one right now.
+    pub fn runtime_now(&self) -> Result<Option<i32>> {
+        let root = self.process.as_ref().context("the stack does not run")?.pid();
+        let pids = census::descendants(root)?;
+        Ok(pids.into_iter().find(|pid| census::name(*pid) == "sandbox-runtime"))
+    }
+
     /// The processes that run and hold this text in their command line or environment.
     pub fn processes_mentioning(&self, text: &str) -> Vec<i32> {
         census::mentioning(text)

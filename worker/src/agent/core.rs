@@ -34,6 +34,8 @@ pub(super) struct Core {
     shown: RefCell<HashMap<SessionId, u64>>,
     /// The sessions whose turns a task of this object drives.
     pub(super) driving: RefCell<HashSet<SessionId>>,
+    /// The sessions to whose turns a task offers messages.
+    pub(super) steering: RefCell<HashSet<SessionId>>,
     /// When the alarm goes off, as far as this object set it.
     pub(super) alarm_at_ms: Cell<Option<u64>>,
     /// The last life of the container that got something done.
@@ -68,6 +70,7 @@ impl Core {
             live: RefCell::default(),
             shown: RefCell::default(),
             driving: RefCell::default(),
+            steering: RefCell::default(),
             alarm_at_ms: Cell::new(None),
             productive: Cell::new(None),
             worked_at_ms: Cell::new(worked_at_ms),

@@ -64,17 +64,28 @@ fn accept_in_transaction(
 
 /// The messages of a session that wait for their turn, in order.
 pub(crate) fn waiting(sql: &dyn Sql, session: &SessionId) -> Result<Vec<UserMessage>, SqlError> {
+    Ok(waiting_after(sql, session, 0)?.into_iter().map(|(_, message)| message).collect())
+}
+
+/// Those of them that came after a number, each with its own.
+pub(crate) fn waiting_after(
+    sql: &dyn Sql,
+    session: &SessionId,
+    after: u64,
+) -> Result<Vec<(u64, UserMessage)>, SqlError> {
     let rows = sql.run(
-        "SELECT channel, event, text FROM inbox WHERE session = ? AND turn IS NULL ORDER BY id",
-        &[session.as_str().into()],
+        "SELECT id, channel, event, text FROM inbox
+         WHERE session = ? AND turn IS NULL AND id > ? ORDER BY id",
+        &[session.as_str().into(), after.into()],
     )?;
     rows.iter()
         .map(|row| {
-            Ok(UserMessage {
-                channel: text(row, 0)?.to_owned(),
-                event: text(row, 1)?.to_owned(),
-                text: text(row, 2)?.to_owned(),
-            })
+            let message = UserMessage {
+                channel: text(row, 1)?.to_owned(),
+                event: text(row, 2)?.to_owned(),
+                text: text(row, 3)?.to_owned(),
+            };
+            Ok((number(row, 0)?, message))
         })
         .collect()
 }

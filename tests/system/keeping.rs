@@ -1,0 +1,292 @@
+//! The workspace outlives everything, the owner's stock `restic` reads and writes it, and an idle
+//! agent sleeps whatever alarms ring.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use integration_tests::chat::{Chat, outline};
+use integration_tests::http::{self, Answer};
+use integration_tests::model::{Reply, ScriptedModel};
+use integration_tests::stack::{CANARY_KEY, Stack};
+use integration_tests::wait;
+use protocol::session::Item;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::gate::{self, skipped, system};
+use crate::scenarios::Scenarios;
+
+/// The token that programs show in these tests.
+const TOKEN: &str = "token-for-programs-3141592653";
+/// Where Debian's package puts it.
+const RESTIC: &str = "/usr/bin/restic";
+const MINUTE_MS: i64 = 60_000;
+
+#[test]
+fn keeping() -> gate::Outcome {
+    system("keeping", async {
+        let model = ScriptedModel::start().await?;
+        let mut stack = Stack::start(&[
+            ("ANTHROPIC_API_KEY", CANARY_KEY),
+            ("ANTHROPIC_BASE_URL", &model.url),
+            ("API_TOKEN", TOKEN),
+            ("FAULTS", "true"),
+            ("MID_TURN_MESSAGES", "queue"),
+        ])
+        .await?;
+        let mut all = Scenarios::default();
+        all.check("who may use the repository", the_door(&stack)).await;
+        if Path::new(RESTIC).exists() {
+            all.check("a workspace that restic began", begun_by_restic(&stack, &model)).await;
+        } else {
+            skipped("keeping::restic", "restic is not installed; `cargo xtask setup` does it");
+        }
+        all.check("files outlive the container", outlives(&stack, &model)).await;
+        if Path::new(RESTIC).exists() {
+            all.check("restic reads all of it", read_by_restic(&stack)).await;
+        }
+        all.check("a bucket that fails", failing_bucket(&stack, &model)).await;
+        all.check("messages that queue", queued(&stack, &model)).await;
+        all.check("a day of alarms", sleeps(&stack, &model)).await;
+        all.check("old snapshots go", maintained(&stack, &model)).await;
+        all.check("everything killed", all_killed(&mut stack, &model)).await;
+        all.end(&stack)?;
+        model.assert_done()?;
+        stack.interrupt().await
+    })
+}
+
+async fn ask(stack: &Stack, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
+    let bearer = format!("Bearer {TOKEN}");
+    let mut all = vec![("authorization", bearer.as_str())];
+    all.extend(headers);
+    http::send(&stack.url, line, &all, body).await
+}
+
+async fn the_door(stack: &Stack) -> Result<()> {
+    let config = "GET /workspace/main/config";
+    for authorization in ["Bearer wrong", "Basic b3duZXI6d3Jvbmc=", ""] {
+        let answer =
+            http::send(&stack.url, config, &[("authorization", authorization)], b"").await?;
+        ensure!(answer.status == 401, "{authorization:?}: {}", answer.status);
+        ensure!(answer.head.to_lowercase().contains("www-authenticate"), "{}", answer.head);
+        ensure!(!answer.body.contains(TOKEN), "the token is told");
+    }
+    ensure!(ask(stack, config, &[], b"").await?.status == 404, "there is a repository already");
+    let other = ask(stack, "GET /workspace/other/config", &[], b"").await?;
+    ensure!(other.status == 404, "another agent: {}", other.status);
+
+    // The hash of "hello".
+    let name = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let data = format!("/workspace/main/locks/{name}");
+    let wrong = ask(stack, &format!("POST {data}"), &[], b"hellO").await?;
+    ensure!(wrong.status == 400, "a wrong hash: {} {}", wrong.status, wrong.body);
+    for _ in 0..2 {
+        let right = ask(stack, &format!("POST {data}"), &[], b"hello").await?;
+        ensure!(right.status == 200, "a right hash: {} {}", right.status, right.body);
+    }
+    let range = ask(stack, &format!("GET {data}"), &[("range", "bytes=1-3")], b"").await?;
+    ensure!(range.status == 206 && range.body.contains("ell"), "{}: {}", range.status, range.body);
+    let behind = ask(stack, &format!("GET {data}"), &[("range", "bytes=5-9")], b"").await?;
+    ensure!(behind.status == 416, "a range behind the end: {}", behind.status);
+    ensure!(ask(stack, &format!("DELETE {data}"), &[], b"").await?.status == 200);
+    ensure!(ask(stack, &format!("GET {data}"), &[], b"").await?.status == 404);
+    let pack = format!("/workspace/main/data/{name}");
+    let delete = ask(stack, &format!("DELETE {pack}"), &[], b"").await?;
+    ensure!(delete.status == 403, "a pack was deleted: {}", delete.status);
+    Ok(())
+}
+
+/// The owner's own `restic` on the agent's workspace.
+struct Restic {
+    folder: PathBuf,
+}
+
+impl Restic {
+    async fn new(stack: &Stack, name: &str) -> Result<Self> {
+        let folder = stack.folder().join(name);
+        std::fs::create_dir_all(&folder)?;
+        let authority = http::authority(&stack.url);
+        let repository = format!("rest:http://owner:{TOKEN}@{authority}/workspace/main/");
+        std::fs::write(folder.join("repository"), repository)?;
+        let password = ask(stack, "GET /workspace/main/password", &[], b"").await?;
+        ensure!(password.status == 200 && password.body.len() >= 32, "no password: {password:?}");
+        std::fs::write(folder.join("password"), &password.body)?;
+        Ok(Self { folder })
+    }
+
+    /// Runs it and gives what it printed. Nothing secret is in its arguments.
+    async fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(RESTIC)
+            .args(["--no-cache", "--repository-file"])
+            .arg(self.folder.join("repository"))
+            .args(arguments)
+            .env("RESTIC_PASSWORD_FILE", self.folder.join("password"))
+            .current_dir(&self.folder)
+            .output()
+            .await
+            .context("starting restic")?;
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        if !output.status.success() {
+            bail!("restic {arguments:?}: {said}");
+        }
+        Ok(said)
+    }
+}
+
+async fn begun_by_restic(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let restic = Restic::new(stack, "owner-before").await?;
+    restic.run(&["init"]).await?;
+    let folder = restic.folder.join("workspace");
+    std::fs::create_dir_all(folder.join("notes"))?;
+    std::fs::write(folder.join("notes/from-home.txt"), "packed at home\n")?;
+    restic.run(&["backup", "--host", "main", "workspace"]).await?;
+
+    let model = model.topic("from-home");
+    model.runs("cat notes/from-home.txt").says("I have it.");
+    let mut chat = Chat::open(&stack.url, "from-home", 0).await?;
+    let answer = chat.ask("from-home").await?.completed()?;
+    ensure!(answer.tools()[0].output.contains("packed at home"), "{:?}", answer.tools());
+    Ok(())
+}
+
+async fn outlives(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("outlives");
+    model.runs(
+        "mkdir -p deep && echo kept > deep/file && ln -s file deep/link && chmod 600 deep/file",
+    );
+    model.says("Done.");
+    let mut chat = Chat::open(&stack.url, "outlives", 0).await?;
+    chat.ask("outlives").await?.completed()?;
+    let saved = |item: &Item| matches!(item, Item::FilesSaved { snapshot: Some(_), .. });
+    ensure!(chat.records.iter().any(|record| saved(&record.item)), "{:?}", chat.records);
+
+    stack.kill_runtime().await?;
+    model.runs("cat deep/link && stat -c %a deep/file").says("Still there.");
+    let answer = chat.ask("look").await?.completed()?;
+    ensure!(answer.tools()[0].output.starts_with("kept\n600\n"), "{:?}", answer.tools());
+    Ok(())
+}
+
+async fn read_by_restic(stack: &Stack) -> Result<()> {
+    let restic = Restic::new(stack, "owner-after").await?;
+    restic.run(&["check", "--read-data"]).await?;
+    let snapshots: Value = serde_json::from_str(&restic.run(&["snapshots", "--json"]).await?)?;
+    let snapshots = snapshots.as_array().context("no list of snapshots")?;
+    ensure!(snapshots.len() >= 2, "{snapshots:?}");
+    for snapshot in snapshots {
+        ensure!(snapshot["hostname"] == "main", "{snapshot}");
+    }
+    let last = snapshots.last().context("no snapshot")?;
+    ensure!(last["paths"] == json!(["/workspace"]), "{last}");
+    ensure!(last["tags"].to_string().contains("session:outlives"), "{last}");
+    restic.run(&["restore", "latest", "--target", "restored"]).await?;
+    let file = restic.folder.join("restored/workspace/deep/link");
+    ensure!(std::fs::read_to_string(&file)? == "kept\n", "{}", file.display());
+    Ok(())
+}
+
+async fn order(stack: &Stack, faults: &Value) -> Result<()> {
+    let answer = http::post_json(&stack.url, "/faults", faults).await?;
+    ensure!(answer.status == 204, "{}: {}", answer.status, answer.body);
+    Ok(())
+}
+
+async fn failing_bucket(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("no-bucket");
+    let mut chat = Chat::open(&stack.url, "no-bucket", 0).await?;
+    model.says("Awake.");
+    chat.ask("no-bucket").await?.completed()?;
+    order(stack, &json!({ "r2": { "fail_per_mille": 1000 } })).await?;
+    model.runs("echo unsaved > unsaved.txt").says("Written.");
+    chat.ask("write").await?.completed()?;
+    let unsaved = |item: &Item| matches!(item, Item::FilesUnsaved { .. });
+    ensure!(chat.records.iter().any(|record| unsaved(&record.item)), "{:?}", chat.records);
+
+    // Answers are lost, calls fail now and then: what is said to be saved is saved all the same.
+    let faults =
+        json!({ "r2": { "fail_per_mille": 150, "lose_answer_per_mille": 250, "seed": 7 } });
+    order(stack, &faults).await?;
+    model.says("Still here.");
+    chat.ask("go on").await?.completed()?;
+    order(stack, &json!({})).await?;
+    let last =
+        chat.records.iter().rev().find(|record| {
+            matches!(record.item, Item::FilesSaved { .. } | Item::FilesUnsaved { .. })
+        });
+    let last = last.context("nothing was saved")?;
+    ensure!(matches!(last.item, Item::FilesSaved { .. }), "{last:?}");
+    stack.kill_runtime().await?;
+    model.runs("cat unsaved.txt").says("It is there.");
+    let answer = chat.ask("look").await?.completed()?;
+    ensure!(answer.tools()[0].output.starts_with("unsaved\n"), "{:?}", answer.tools());
+    Ok(())
+}
+
+async fn queued(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("in-line");
+    model.then(Reply::Held("First.".into())).says("Second and third.");
+    let mut chat = Chat::open(&stack.url, "in-line", 0).await?;
+    chat.send("in-line").await?;
+    model.called(1).await?;
+    for text in ["message two", "message three"] {
+        let id = chat.send(text).await?;
+        chat.accepted(&id).await?;
+    }
+    model.release();
+    chat.answer().await?.completed()?;
+    chat.answer().await?.completed()?;
+    let expected = "user assistant completed user user assistant completed";
+    ensure!(outline(&chat.records) == expected, "{}", outline(&chat.records));
+    Ok(())
+}
+
+async fn sleeps(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("good-night");
+    model.says("Good night.");
+    let mut chat = Chat::open(&stack.url, "good-night", 0).await?;
+    chat.ask("good-night").await?.completed()?;
+    let awake = stack.runtime().await?;
+    order(stack, &json!({ "clock_offset_ms": 9 * MINUTE_MS, "ring": 1 })).await?;
+    ensure!(stack.runtime_now()? == Some(awake), "it sleeps too early");
+    order(stack, &json!({ "clock_offset_ms": 11 * MINUTE_MS, "ring": 1 })).await?;
+    wait::until_true("sleep", || stack.runtime_now().is_ok_and(|now| now.is_none())).await?;
+    for minutes in (20..23 * 60).step_by(10) {
+        order(stack, &json!({ "clock_offset_ms": minutes * MINUTE_MS, "ring": 2 })).await?;
+        ensure!(stack.runtime_now()?.is_none(), "an alarm woke it after {minutes} minutes");
+    }
+    Ok(())
+}
+
+async fn maintained(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let tidy = |stack: &Stack| stack.tails().contains("the workspace's repository is tidy");
+    ensure!(!tidy(stack), "it was tidied before its time");
+    order(stack, &json!({ "clock_offset_ms": 25 * 60 * MINUTE_MS, "ring": 2 })).await?;
+    wait::until_true("a tidy repository", || tidy(stack)).await?;
+    wait::until_true("sleep", || stack.runtime_now().is_ok_and(|now| now.is_none())).await?;
+    if Path::new(RESTIC).exists() {
+        let restic = Restic::new(stack, "owner-later").await?;
+        restic.run(&["check", "--read-data"]).await?;
+    }
+    let model = model.topic("next-day");
+    model.runs("cat deep/file").says("Good morning.");
+    let mut chat = Chat::open(&stack.url, "next-day", 0).await?;
+    let answer = chat.ask("next-day").await?.completed()?;
+    ensure!(answer.tools()[0].output.starts_with("kept\n"), "{:?}", answer.tools());
+    order(stack, &json!({})).await
+}
+
+async fn all_killed(stack: &mut Stack, model: &ScriptedModel) -> Result<()> {
+    stack.kill().await?;
+    stack.start_again().await?;
+    let model = model.topic("after-all");
+    model.runs("cat deep/file unsaved.txt").says("All there.");
+    let mut chat = Chat::open(&stack.url, "after-all", 0).await?;
+    let answer = chat.ask("after-all").await?.completed()?;
+    ensure!(answer.tools()[0].output.starts_with("kept\nunsaved\n"), "{:?}", answer.tools());
+    Ok(())
+}
