@@ -35,3 +35,9 @@ pub(crate) const PORT_ATTEMPTS_MAX: u16 = 20;
 
 /// A line of a child's output that is kept in memory; longer ones are cut for matching only.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Where a free port is looked for first: Linux takes those for outgoing connections from 32768 up.
+pub(crate) const FREE_PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// How many of them are tried before the system is asked.
+pub(crate) const FREE_PORT_ATTEMPTS_MAX: usize = 200;

@@ -185,15 +185,7 @@ impl Repository {
         key: &str,
         name: &FileName,
     ) -> Result<Response, Problem> {
-        let Some(length) = http::content_length(request) else {
-            return Err(Problem::new(ProblemCode::BadRequest, "The length must be declared."));
-        };
-        if length > REPOSITORY_FILE_BYTES_MAX {
-            let message = format!("A file has at most {REPOSITORY_FILE_BYTES_MAX} bytes.");
-            return Err(
-                Problem::new(ProblemCode::TooLarge, message).remedy("Use a smaller pack size.")
-            );
-        }
+        check_length(http::content_length(request))?;
         let writing = Writing { sha256: Some(digest(name)), replace: false };
         let put = match http::unread_body(request) {
             Body::Stream(body) => self.bucket.write_stream(key, body, writing).await?,
@@ -266,6 +258,18 @@ fn missing() -> Problem {
     Problem::new(ProblemCode::NotFound, "There is no such file in the repository.")
 }
 
+/// Refuses what is too large, or of unknown length, before it is read.
+fn check_length(length: Option<u64>) -> Result<(), Problem> {
+    match length {
+        None => Err(Problem::new(ProblemCode::BadRequest, "The length must be declared.")),
+        Some(length) if length > REPOSITORY_FILE_BYTES_MAX => {
+            let message = format!("A file has at most {REPOSITORY_FILE_BYTES_MAX} bytes.");
+            Err(Problem::new(ProblemCode::TooLarge, message).remedy("Use a smaller pack size."))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// The hash that a name is.
 fn digest(name: &FileName) -> [u8; 32] {
     let mut digest = [0; 32];
@@ -321,6 +325,15 @@ mod tests {
         for odd in ["", "bytes=", "bytes=-5", "bytes=5-4", "bytes=a-b", "bytes=0-1,3-4", "0-1"] {
             assert_eq!(within(odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn a_file_has_a_declared_and_bounded_length() {
+        let code = |length| check_length(length).map_err(|problem| problem.code);
+        assert_eq!(code(Some(0)), Ok(()));
+        assert_eq!(code(Some(REPOSITORY_FILE_BYTES_MAX)), Ok(()));
+        assert_eq!(code(Some(REPOSITORY_FILE_BYTES_MAX + 1)), Err(ProblemCode::TooLarge));
+        assert_eq!(code(None), Err(ProblemCode::BadRequest));
     }
 
     #[test]
