@@ -6,6 +6,7 @@
 
 pub mod chat;
 pub mod double;
+pub mod faults;
 pub mod http;
 pub mod limits;
 pub mod model;

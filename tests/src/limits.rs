@@ -33,3 +33,22 @@ pub const POLL: Duration = Duration::from_millis(5);
 
 /// Lines of a log that a failure message shows.
 pub const TAIL_LINES: usize = 40;
+
+/// Longest that one session of the fault harness may take for a round, with all recoveries in it.
+pub const FAULTS_PATIENCE: Duration = Duration::from_mins(3);
+
+/// Longest that a page of the fault harness hears nothing decisive before it opens anew, as a
+/// person reloads.
+pub const FAULTS_SILENCE: Duration = Duration::from_secs(45);
+
+/// Pause before a page that was cut off opens anew.
+pub const FAULTS_RECONNECT: Duration = Duration::from_millis(50);
+
+/// Conversations that go on at once.
+pub const FAULTS_SESSIONS: u32 = 3;
+
+/// Rounds after which new conversations begin, so that all of one fits the model's context.
+pub const FAULTS_ROUNDS_PER_SESSION: u32 = 25;
+
+/// The fault of a round comes within so many milliseconds: about as long as its turns take.
+pub const FAULTS_PAUSE_MS_MAX: u64 = 300;

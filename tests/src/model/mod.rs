@@ -7,8 +7,8 @@
 //! own for the requests in which its name is the last of all topics' names.
 
 mod reply;
-mod rules;
-mod wire;
+pub(crate) mod rules;
+pub(crate) mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

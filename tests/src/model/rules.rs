@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::wire::Format;
 
 /// Why a provider would answer this request with 400; `None` when it would not.
-pub(super) fn complaint(body: &Value, format: Format) -> Option<String> {
+pub(crate) fn complaint(body: &Value, format: Format) -> Option<String> {
     let messages = body["messages"].as_array().filter(|messages| !messages.is_empty());
     let Some(messages) = messages else { return Some("there are no messages".into()) };
     if body["model"].as_str().is_none_or(str::is_empty) {

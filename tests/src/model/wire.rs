@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// The format of one call, told by its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// Anthropic Messages.
     Anthropic,
     /// `OpenAI` Chat Completions.
@@ -12,20 +12,20 @@ pub(super) enum Format {
 }
 
 impl Format {
-    pub(super) fn of(path: &str) -> Self {
+    pub(crate) fn of(path: &str) -> Self {
         if path.ends_with("/messages") { Self::Anthropic } else { Self::OpenAi }
     }
 }
 
 /// A whole answer that says `text`.
-pub(super) fn text_events(text: &str, format: Format) -> Vec<String> {
+pub(crate) fn text_events(text: &str, format: Format) -> Vec<String> {
     let mut events = text_begin(text, format);
     events.extend(text_end("", format));
     events
 }
 
 /// The beginning of an answer: `text` in pieces, and no end.
-pub(super) fn text_begin(text: &str, format: Format) -> Vec<String> {
+pub(crate) fn text_begin(text: &str, format: Format) -> Vec<String> {
     match format {
         Format::OpenAi => openai_text(text),
         Format::Anthropic => {
@@ -38,7 +38,7 @@ pub(super) fn text_begin(text: &str, format: Format) -> Vec<String> {
 }
 
 /// The rest of an answer that [`text_begin`] began: more text, then the end.
-pub(super) fn text_end(text: &str, format: Format) -> Vec<String> {
+pub(crate) fn text_end(text: &str, format: Format) -> Vec<String> {
     match format {
         Format::OpenAi => {
             let mut events = openai_text(text);
@@ -55,7 +55,7 @@ pub(super) fn text_end(text: &str, format: Format) -> Vec<String> {
 }
 
 /// A call of one tool, under this id.
-pub(super) fn tool_events(id: &str, name: &str, arguments: &Value, format: Format) -> Vec<String> {
+pub(crate) fn tool_events(id: &str, name: &str, arguments: &Value, format: Format) -> Vec<String> {
     let mut events = tool_call(id, name, &arguments.to_string(), format);
     match format {
         Format::OpenAi => {
@@ -68,7 +68,7 @@ pub(super) fn tool_events(id: &str, name: &str, arguments: &Value, format: Forma
 }
 
 /// The beginning of a call: half of its arguments, and no end.
-pub(super) fn tool_begin(id: &str, name: &str, arguments: &Value, format: Format) -> Vec<String> {
+pub(crate) fn tool_begin(id: &str, name: &str, arguments: &Value, format: Format) -> Vec<String> {
     let text = arguments.to_string();
     let half = text.floor_char_boundary(text.len() / 2);
     tool_call(id, name, text.get(..half).unwrap_or_default(), format)
@@ -95,7 +95,7 @@ fn tool_call(id: &str, name: &str, arguments: &str, format: Format) -> Vec<Strin
 }
 
 /// An error event in the middle of a stream.
-pub(super) fn error_event(format: Format) -> String {
+pub(crate) fn error_event(format: Format) -> String {
     let error = match format {
         Format::Anthropic => json!({
             "type": "error",
@@ -109,7 +109,7 @@ pub(super) fn error_event(format: Format) -> String {
 }
 
 /// The sign of life that a provider sends while its model thinks.
-pub(super) fn ping(format: Format) -> String {
+pub(crate) fn ping(format: Format) -> String {
     match format {
         Format::Anthropic => event(&json!({ "type": "ping" })),
         Format::OpenAi => ": still at work\n\n".to_owned(),
@@ -117,7 +117,7 @@ pub(super) fn ping(format: Format) -> String {
 }
 
 /// The body with which a provider refuses under this status.
-pub(super) fn refusal(status: u16, format: Format) -> Value {
+pub(crate) fn refusal(status: u16, format: Format) -> Value {
     let (kind, message) = match status {
         400 => ("invalid_request_error", "max_tokens: must be positive"),
         401 => ("authentication_error", "invalid x-api-key"),

@@ -193,6 +193,12 @@ impl Stack {
         census::mentioning(text)
     }
 
+    /// Keeps the stack's folder when the value goes, and says where it is.
+    pub fn keep(&mut self) -> PathBuf {
+        self.state.disable_cleanup(true);
+        self.folder().to_owned()
+    }
+
     /// All files of the stack.
     pub fn files(&self) -> Vec<PathBuf> {
         census::files(self.folder())
