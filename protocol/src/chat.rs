@@ -32,6 +32,11 @@ pub enum ClientFrame {
     },
     /// Stop the running turn.
     Stop,
+    /// The page has an answer ([`ServerFrame::Answer`]).
+    Received {
+        /// The answer's key.
+        key: String,
+    },
 }
 
 /// To the browser.
@@ -94,6 +99,16 @@ pub enum ServerFrame {
     Restarted {
         /// The turn.
         turn: TurnId,
+    },
+    /// A turn's answer that no page has said to have. Its text is in the log.
+    Answer {
+        /// The same however often it is offered.
+        key: String,
+        /// The turn.
+        turn: TurnId,
+        /// Whether it may have been shown before.
+        #[serde(default)]
+        possible_duplicate: bool,
     },
     /// The turn is over.
     Ended {

@@ -7,6 +7,7 @@
 pub mod chat;
 pub mod double;
 pub mod faults;
+pub mod hook;
 pub mod http;
 pub mod limits;
 pub mod model;

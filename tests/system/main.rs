@@ -16,5 +16,6 @@ mod failures;
 mod gate;
 mod keeping;
 mod newcomer;
+mod outbox;
 mod page;
 mod scenarios;

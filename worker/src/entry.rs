@@ -5,10 +5,12 @@ use protocol::object::ObjectRoute;
 use protocol::{AgentId, Problem, ProblemCode};
 
 use crate::auth::{Asking, admit};
-use crate::limits::FAULTS_BODY_BYTES_MAX;
+use crate::channels::hook;
+use crate::limits::{FAULTS_BODY_BYTES_MAX, HOOK_BODY_BYTES_MAX, HOOK_RETRY_AFTER_SECONDS};
+use crate::platform::clock::now_ms;
 use crate::platform::http::{self, Body, Request, Response};
 use crate::platform::{Context, Env, faults, loopback, object};
-use crate::routes::{Refusal, Route};
+use crate::routes::{Refusal, Route, no_such_route};
 use crate::services::{self, workspace};
 use crate::settings::Settings;
 use crate::web;
@@ -60,6 +62,7 @@ async fn from_outside(request: &mut Request, env: &Env) -> Result<Response, Prob
             known(&agent)?;
             object::call(env, &agent, None, &ObjectRoute::WorkspacePassword, Body::Empty).await
         }
+        Route::Hook(name) => hook_in(request, env, &settings, &name).await,
         Route::Faults => faults(request, env).await,
     }
 }
@@ -91,6 +94,36 @@ async fn faults(request: &mut Request, env: &Env) -> Result<Response, Problem> {
     let order = faults::parse(&text)?;
     faults::order(order);
     object::call(env, &agent()?, None, &ObjectRoute::Faults, Body::Text(text)).await
+}
+
+/// A message by webhook: bounded, verified on its raw bytes, parsed, and handed to the agent. The
+/// answer is 2xx only when the message is durable.
+async fn hook_in(
+    request: &mut Request,
+    env: &Env,
+    settings: &Settings,
+    name: &str,
+) -> Result<Response, Problem> {
+    let secret = settings.webhook_secret.as_ref().ok_or_else(|| no_such_route("").problem)?;
+    let header = |request: &Request, name| http::header(request, name).unwrap_or_default();
+    let id = header(request, hook::ID_HEADER);
+    let timestamp = header(request, hook::TIMESTAMP_HEADER);
+    let signatures = header(request, hook::SIGNATURE_HEADER);
+    let is_json = header(request, "content-type").starts_with("application/json");
+    let body = http::read_bounded(request, HOOK_BODY_BYTES_MAX).await?;
+    let signed = hook::Signed { id: &id, timestamp: &timestamp, signatures: &signatures };
+    hook::verify(secret, signed, &body, now_ms())?;
+    let envelope = hook::envelope(name, &id, is_json, &body)?;
+    let envelope = serde_json::to_string(&envelope).map_err(|error| {
+        Problem::new(ProblemCode::Internal, format!("An envelope was not written: {error}."))
+    })?;
+    let answer =
+        object::call(env, &agent()?, None, &ObjectRoute::Accept, Body::Text(envelope)).await?;
+    if answer.status_code() == ProblemCode::Busy.status() {
+        let after = HOOK_RETRY_AFTER_SECONDS.to_string();
+        return Ok(http::with_header(answer, "retry-after", &after));
+    }
+    Ok(answer)
 }
 
 /// The agent that a deployment has.

@@ -3,6 +3,7 @@
 
 mod agent;
 mod auth;
+mod channels;
 mod entry;
 mod keys;
 mod limits;

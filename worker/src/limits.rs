@@ -87,6 +87,41 @@ pub(crate) const FAULTS_RINGS_MAX: u32 = 10_000;
 /// Shortest `API_TOKEN`, in characters: 144 bits when it is random.
 pub(crate) const API_TOKEN_CHARS_MIN: usize = 24;
 
+/// Largest body of a webhook, in bytes: a message of the largest size, escaped, and its envelope.
+pub(crate) const HOOK_BODY_BYTES_MAX: usize = protocol::limits::CHAT_FRAME_BYTES_MAX;
+
+/// How far a webhook's time may be from ours: what Standard Webhooks' own libraries allow.
+pub(crate) const HOOK_CLOCK_SKEW_SECONDS_MAX: u64 = 5 * 60;
+
+/// Most signatures of one webhook that are looked at: senders sign with an old and a new key.
+pub(crate) const HOOK_SIGNATURES_MAX: usize = 8;
+
+/// Largest envelope from the Worker to the object, in bytes.
+pub(crate) const ENVELOPE_BYTES_MAX: usize = HOOK_BODY_BYTES_MAX + 4096;
+
+/// When the sender of a webhook that found no room may come again, in seconds.
+pub(crate) const HOOK_RETRY_AFTER_SECONDS: u64 = 30;
+
+/// Pause before the second try of something that goes out; doubled with each further one, up to
+/// [`OUTBOX_PAUSE_MS_MAX`].
+pub(crate) const OUTBOX_PAUSE_MS_FIRST: u64 = 1_000;
+
+/// Longest pause between two tries.
+pub(crate) const OUTBOX_PAUSE_MS_MAX: u64 = 10 * 60 * 1000;
+
+/// How long something is tried before it is set aside. A receiver that was away for a day needs a
+/// person.
+pub(crate) const OUTBOX_AGE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// Longest single try.
+pub(crate) const OUTBOX_TRY_MS_MAX: u64 = 30_000;
+
+/// Most chats that are sent to at once.
+pub(crate) const OUTBOX_CHATS_MAX: usize = 8;
+
+/// How long a page may stay away before its unseen answers are no longer offered; the log has them.
+pub(crate) const OUTBOX_KEPT_MS: u64 = 30 * OUTBOX_AGE_MS_MAX;
+
 /// Longest pause before another start.
 pub(crate) const RESTART_PAUSE_MS_MAX: u64 = 60_000;
 

@@ -19,6 +19,8 @@ pub(crate) enum Route {
     Workspace(AgentId, WorkspaceRoute),
     /// The password of that repository.
     WorkspacePassword(AgentId),
+    /// A message by the generic webhook of this name.
+    Hook(String),
     /// Orders of the fault harness.
     Faults,
 }
@@ -41,6 +43,8 @@ pub(crate) enum Lane {
     Web,
     /// The owner's programs, with a token.
     Api,
+    /// Whoever can sign, which is checked with the body.
+    Hook,
     /// The fault harness, on the machine that runs the local stack.
     Faults,
 }
@@ -70,6 +74,13 @@ impl Route {
     pub(crate) fn resolve(method: &str, path: &str, query: &str) -> Result<Self, Refusal> {
         if let Some(below) = path.strip_prefix("/workspace/") {
             return Self::workspace(method, below, query).ok_or_else(|| no_such_route(path));
+        }
+        if let Some(name) = path.strip_prefix("/hooks/in/") {
+            let is_name = !name.is_empty() && !name.contains('/');
+            return match method {
+                "POST" if is_name => Ok(Self::Hook(name.to_owned())),
+                _ => Err(no_such_route(path)),
+            };
         }
         // HEAD asks for what GET would answer, without the body; the platform drops the body.
         let method = if method == "HEAD" { "GET" } else { method };
@@ -111,6 +122,7 @@ impl Route {
         match self {
             Self::ChatPage | Self::Asset(_) | Self::ChatSocket => Lane::Web,
             Self::Workspace(..) | Self::WorkspacePassword(_) => Lane::Api,
+            Self::Hook(_) => Lane::Hook,
             Self::Faults => Lane::Faults,
         }
     }

@@ -15,6 +15,7 @@ import { LogView } from "./log-view.js";
 import { browserStorage, Outbox } from "./outbox.js";
 import { PendingView } from "./pending-view.js";
 import { probeRefusal, sessionOf, socketUrl } from "./place.js";
+import { Unseen } from "./unseen.js";
 
 const session = sessionOf(location.hash);
 const outbox = new Outbox(browserStorage("localStorage"), session);
@@ -57,6 +58,14 @@ const connection = new Connection({
   random: Math.random,
 });
 
+const unseen = new Unseen(
+  { isHidden: () => document.hidden, setTitle: (title) => (document.title = title) },
+  document.title,
+);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) unseen.clear();
+});
+
 const composer = new Composer(
   {
     form: byId("composer", HTMLFormElement),
@@ -79,6 +88,10 @@ function receive(frame) {
     // A record is missing, or the log is another one: say hello again with what we have.
     connection.lose();
     return;
+  }
+  if (frame.type === "answer") {
+    connection.send({ type: "received", key: frame.key });
+    unseen.note(frame.turn);
   }
   if (frame.type === "welcome") deliver(conversation.unsent(state));
   if (frame.type === "accepted" || frame.type === "rejected") watchAcceptance();

@@ -89,6 +89,9 @@ export function apply(state, frame) {
       return restarted(state, frame.turn);
     case "ended":
       return ended(state, frame.turn);
+    case "answer":
+      // Its text is in the log.
+      return state;
     default:
       return notice(state, tooOld(`a frame of the kind “${frame.type}”`));
   }

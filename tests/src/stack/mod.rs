@@ -35,6 +35,8 @@ const SETTINGS: &[&str] = &[
     "OPENAI_BASE_URL",
     "SANDBOX_INTERNET",
     "SANDBOX_SLEEP_AFTER",
+    "WEBHOOK_REPLY_URL",
+    "WEBHOOK_SECRET",
 ];
 
 /// A running stack with its state.

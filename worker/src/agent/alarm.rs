@@ -68,7 +68,7 @@ impl Core {
             Lifecycle::Cold => self.maintenance_due_ms()?,
             _ => None,
         };
-        Ok([own, maintenance].into_iter().flatten().min())
+        Ok([own, maintenance, self.outbox_due_ms()?].into_iter().flatten().min())
     }
 
     fn working(&self) -> Result<bool, Problem> {
@@ -81,6 +81,7 @@ impl Core {
     /// The alarm went off: goes on with what is not done, else sees whether it is time to sleep.
     pub(super) async fn on_alarm(self: &Rc<Self>) -> Result<(), Problem> {
         self.alarm_at_ms.set(None);
+        self.run_outbox()?;
         if self.working()? {
             self.pump()?;
         } else {

@@ -5,17 +5,15 @@
 
 use std::rc::Rc;
 
-use futures_util::future::join;
 use protocol::chat::{ClientFrame, Queued, ServerFrame};
 use protocol::limits::{CHAT_FRAME_BYTES_MAX, ID_BYTES_MAX, MESSAGE_TEXT_BYTES_MAX};
 use protocol::session::UserMessage;
 use protocol::{CallId, Problem, ProblemCode, SessionId};
 
 use super::core::{Core, books_failed};
-use super::store::inbox::{self, Accepted};
-use super::store::{log, turns};
-use crate::limits::{REPLAY_RECORDS_MAX, WAITING_MESSAGES_MAX};
-use crate::platform::clock::now_ms;
+use super::store::inbox::{self, Origin};
+use super::store::{log, outbox, turns};
+use crate::limits::REPLAY_RECORDS_MAX;
 use crate::platform::sockets::{self, CLOSE_UNINTELLIGIBLE, Socket};
 
 /// The channel's name in the books.
@@ -49,6 +47,7 @@ impl Core {
                 (id, result)
             }
             ClientFrame::Stop => (String::new(), self.stop(socket).await),
+            ClientFrame::Received { key } => (String::new(), self.received(&key)),
         };
         if let Err(problem) = result {
             sockets::send(socket, &ServerFrame::Rejected { id, problem });
@@ -85,13 +84,20 @@ impl Core {
             }
             page = log::read(&self.sql, session, last + 1).map_err(failed)?;
         }
+        self.offer_answers(session)?;
         self.pump()
     }
 
     /// What is wrong right now, settings first.
     fn problems(&self) -> Vec<Problem> {
         let workspace = self.sandbox.workspace.borrow().problem.clone();
-        self.settings.problems.iter().cloned().chain(workspace).collect()
+        let parked = outbox::parked(&self.sql).unwrap_or_default();
+        let parked = (parked > 0).then(|| {
+            let message = format!("{parked} answers could not be delivered to another channel.");
+            Problem::new(ProblemCode::UpstreamFailed, message)
+                .remedy("They are in the log; see the Worker's log for the reasons.")
+        });
+        self.settings.problems.iter().cloned().chain(workspace).chain(parked).collect()
     }
 
     fn model_name(&self) -> String {
@@ -110,20 +116,9 @@ impl Core {
         let session = followed(socket)?;
         check_message(id, &text)?;
         let message = UserMessage { channel: CHANNEL.to_owned(), event: id.to_owned(), text };
-        let accepted = inbox::accept(&self.sql, &session, &message, now_ms())
-            .map_err(|error| books_failed(&error))?;
-        if accepted == Accepted::Full {
-            return Err(Problem::new(
-                ProblemCode::Busy,
-                format!("{WAITING_MESSAGES_MAX} messages wait in this conversation already."),
-            )
-            .remedy("Wait until the agent has caught up, or stop it."));
-        }
-        self.worked_at_ms.set(now_ms());
-        // Begun in the same instant as accepted, the turn costs no commit of its own.
-        let (pumped, ()) = join(async { self.pump() }, self.arm()).await;
+        self.take(&session, &message, Origin::default()).await?;
         sockets::send(socket, &ServerFrame::Accepted { id: id.to_owned() });
-        pumped
+        Ok(())
     }
 
     async fn stop(self: &Rc<Self>, socket: &Socket) -> Result<(), Problem> {

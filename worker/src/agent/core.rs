@@ -12,7 +12,7 @@ use protocol::problem::chain;
 use protocol::{AgentId, Epoch, Problem, ProblemCode, SessionId};
 
 use super::live::Live;
-use super::store::{identity, log, schema, turns};
+use super::store::{identity, log, outbox, schema, turns};
 use super::wake::Sandbox;
 use crate::platform::log as console;
 use crate::platform::{Env, State, clock, sockets, sql::ObjectSql};
@@ -34,6 +34,8 @@ pub(super) struct Core {
     shown: RefCell<HashMap<SessionId, u64>>,
     /// The sessions whose turns a task of this object drives.
     pub(super) driving: RefCell<HashSet<SessionId>>,
+    /// The chats to which a task sends: channel and chat.
+    pub(super) delivering: RefCell<HashSet<(String, String)>>,
     /// The sessions to whose turns a task offers messages.
     pub(super) steering: RefCell<HashSet<SessionId>>,
     /// When the alarm goes off, as far as this object set it.
@@ -57,7 +59,10 @@ impl Core {
         let settings = Settings::of(env);
         let sql = ObjectSql::of(&state);
         let now_ms = clock::now_ms();
-        let broken = schema::migrate(&sql, now_ms).err().map(|error| books_failed(&error));
+        let broken = schema::migrate(&sql, now_ms)
+            .and_then(|()| outbox::recover(&sql))
+            .err()
+            .map(|error| books_failed(&error));
         let sandbox = Sandbox::of(&state);
         // An object that an alarm constructs has done no work by that.
         let worked_at_ms = turns::last_work_ms(&sql).ok().flatten().unwrap_or(now_ms);
@@ -70,6 +75,7 @@ impl Core {
             live: RefCell::default(),
             shown: RefCell::default(),
             driving: RefCell::default(),
+            delivering: RefCell::default(),
             steering: RefCell::default(),
             alarm_at_ms: Cell::new(None),
             productive: Cell::new(None),

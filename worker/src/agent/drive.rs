@@ -26,6 +26,7 @@ use crate::platform::log as console;
 impl Core {
     /// Sets every session in motion that has something to do and nobody who does it.
     pub(super) fn pump(self: &Rc<Self>) -> Result<(), Problem> {
+        self.run_outbox()?;
         let running = turns::running_everywhere(&self.sql).map_err(|e| books_failed(&e))?;
         let waiting = inbox::sessions_to_run(&self.sql).map_err(|e| books_failed(&e))?;
         let running: Vec<SessionId> = running.into_iter().map(|turn| turn.session).collect();
@@ -91,7 +92,8 @@ impl Core {
         timing.turn_ms = elapsed_ms(began_ms) - timing.wake_ms;
         let turn = running.turn.clone();
         self.tell(&running.session, &ServerFrame::Ended { turn, outcome, timing });
-        Ok(())
+        self.offer_answers(&running.session)?;
+        self.run_outbox()
     }
 
     /// Has the turn run, by one life of the container after the other.

@@ -4,9 +4,11 @@
 //! decide: `wake` (the container), `drive` (turns), `chat` (sockets), `alarm`. `object` is the
 //! door through which the platform calls.
 
+mod accept;
 mod alarm;
 mod chat;
 mod core;
+mod deliver;
 mod drive;
 mod follow;
 mod harness;
@@ -15,6 +17,7 @@ mod lines;
 mod live;
 mod maintain;
 mod object;
+pub(crate) mod outbox;
 mod restore;
 mod sessions;
 mod sleep;

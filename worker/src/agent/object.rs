@@ -106,8 +106,8 @@ impl Agent {
             }
             ObjectRoute::WorkspacePassword => Ok(http::text(200, core.workspace()?.password)),
             ObjectRoute::Faults => core.order_faults(request).await,
-            ObjectRoute::Accept
-            | ObjectRoute::Export { .. }
+            ObjectRoute::Accept => core.accept_envelope(request).await,
+            ObjectRoute::Export { .. }
             | ObjectRoute::ControlExport
             | ObjectRoute::ControlRestore => {
                 Err(Problem::new(ProblemCode::NotFound, "The object does not serve this yet."))

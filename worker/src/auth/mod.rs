@@ -31,6 +31,8 @@ pub(crate) enum Caller {
     Developer,
     /// A program of the owner.
     Program,
+    /// Somebody who has to prove it with what is sent.
+    Stranger,
 }
 
 /// Lets a request into a lane, or says why not.
@@ -44,7 +46,8 @@ pub(crate) fn admit(
         Lane::Api => admit_program(settings, asking),
         // Whoever may not use it is not told that it exists.
         Lane::Faults if settings.faults && is_loopback(asking.host) => Ok(Caller::Developer),
-        Lane::Faults => Err(no_such_route("").problem),
+        Lane::Hook if settings.webhook_secret.is_some() => Ok(Caller::Stranger),
+        Lane::Hook | Lane::Faults => Err(no_such_route("").problem),
     }
 }
 

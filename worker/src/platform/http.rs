@@ -133,6 +133,11 @@ pub(crate) fn header(request: &Request, name: &str) -> Option<String> {
     request.headers().get(name).ok().flatten()
 }
 
+/// The value of a response's header.
+pub(crate) fn response_header(response: &Response, name: &str) -> Option<String> {
+    response.headers().get(name).ok().flatten()
+}
+
 /// The declared length of a request's body.
 pub(crate) fn content_length(request: &Request) -> Option<u64> {
     header(request, "content-length")?.parse().ok()

@@ -15,6 +15,7 @@ pub(crate) use secret::Secret;
 
 use crate::platform::faults::{self, Faults, R2Faults};
 
+use crate::channels::hook::HookSecret;
 use crate::limits::{API_TOKEN_CHARS_MIN, SLEEP_AFTER_MS_DEFAULT, SLEEP_AFTER_MS_MIN};
 
 /// Binding of the agent objects, as in `wrangler.toml`.
@@ -27,6 +28,10 @@ pub(crate) struct Settings {
     pub(crate) dev_mode: bool,
     /// What programs of the owner show to be let in.
     pub(crate) api_token: Option<Secret>,
+    /// The key of the webhook channel's signatures; without it there is no such channel.
+    pub(crate) webhook_secret: Option<HookSecret>,
+    /// Where the webhook channel's answers go.
+    pub(crate) webhook_reply_url: Option<String>,
     /// Whether faults may be ordered; only with `dev_mode`.
     pub(crate) faults: bool,
     /// How much longer every call of R2 takes; only with `faults`.
@@ -134,6 +139,7 @@ impl Settings {
         }
         let dev_mode = boolean(&get, "DEV_MODE", false, &mut problems);
         let api_token = api_token(&get, &mut problems);
+        let (webhook_secret, webhook_reply_url) = webhook(&get, &mut problems);
         let (faults, r2_delay_ms) = faults(&get, dev_mode, &mut problems);
         demo_provider(&get, dev_mode, &mut providers, &mut problems);
         let model = model(get("MODEL").as_deref(), &providers);
@@ -147,6 +153,8 @@ impl Settings {
         Self {
             dev_mode,
             api_token,
+            webhook_secret,
+            webhook_reply_url,
             faults,
             r2_delay_ms,
             providers,
@@ -205,6 +213,34 @@ fn api_token(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) 
         return None;
     }
     Some(Secret::new(token))
+}
+
+fn webhook(
+    get: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> (Option<HookSecret>, Option<String>) {
+    let secret = get("WEBHOOK_SECRET").and_then(|text| {
+        let parsed = HookSecret::parse(&text);
+        parsed.inspect_err(|why| problems.push(wrong("WEBHOOK_SECRET", why))).ok()
+    });
+    let url = get("WEBHOOK_REPLY_URL").and_then(|text| {
+        let checked = reply_url_checked(&text);
+        checked.inspect_err(|why| problems.push(wrong("WEBHOOK_REPLY_URL", why))).ok()
+    });
+    (secret, url)
+}
+
+/// A URL that answers may be sent to: what a base URL is, with a query if need be.
+fn reply_url_checked(text: &str) -> Result<String, String> {
+    let (base, query) = match text.split_once('?') {
+        Some((base, query)) => (base, Some(query)),
+        None => (text, None),
+    };
+    base_url_checked(base)?;
+    if query.is_some_and(|query| query.contains(['#', ' '])) {
+        return Err("its query holds a fragment or a space".into());
+    }
+    Ok(text.to_owned())
 }
 
 fn faults(

@@ -17,25 +17,42 @@ pub(crate) enum Accepted {
     Full,
 }
 
+/// The channel to which no answer is sent.
+pub(crate) const NOWHERE: &str = "nowhere";
+
+/// Where a message came from, and where its answer goes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Origin<'a> {
+    /// The conversation in the channel; empty for one that is the session itself.
+    pub(crate) chat: &'a str,
+    /// Who wrote, as the channel names them.
+    pub(crate) sender: &'a str,
+    /// The channel and chat that the answer goes to; `None` for those the message came from.
+    pub(crate) reply: Option<(&'a str, &'a str)>,
+}
+
 /// Takes a message once per (channel, event).
 pub(crate) fn accept(
     sql: &dyn Sql,
     session: &SessionId,
     message: &UserMessage,
+    origin: Origin<'_>,
     now_ms: u64,
 ) -> Result<Accepted, SqlError> {
     let mut result = Accepted::Before;
     sql.transaction(&mut || {
-        result = accept_in_transaction(sql, session, message, now_ms)?;
+        result = accept_in_transaction(sql, session, message, origin, now_ms)?;
         Ok(())
     })?;
     Ok(result)
 }
 
-fn accept_in_transaction(
+/// The same, in a transaction that the caller holds.
+pub(super) fn accept_in_transaction(
     sql: &dyn Sql,
     session: &SessionId,
     message: &UserMessage,
+    origin: Origin<'_>,
     now_ms: u64,
 ) -> Result<Accepted, SqlError> {
     let key = [Value::from(message.channel.as_str()), Value::from(message.event.as_str())];
@@ -49,14 +66,20 @@ fn accept_in_transaction(
     if rows.first().map_or(Ok(0), |row| number(row, 0))? >= WAITING_MESSAGES_MAX {
         return Ok(Accepted::Full);
     }
+    let reply = |part: Option<&str>| part.map_or(Value::Null, Value::from);
     sql.run(
-        "INSERT INTO inbox (channel, event, session, text, received_at_ms) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO inbox (channel, event, session, text, received_at_ms, chat, sender,
+            reply_channel, reply_chat) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         &[
             message.channel.as_str().into(),
             message.event.as_str().into(),
             session.as_str().into(),
             message.text.as_str().into(),
             now_ms.into(),
+            origin.chat.into(),
+            origin.sender.into(),
+            reply(origin.reply.map(|(channel, _)| channel)),
+            reply(origin.reply.map(|(_, chat)| chat)),
         ],
     )?;
     Ok(Accepted::New)

@@ -5,7 +5,7 @@ use protocol::limits::{PAGE_BYTES_MAX, PAGE_RECORDS_MAX};
 use protocol::session::{Item, Record, Sequence};
 use protocol::{SessionId, TurnId};
 
-use super::{inbox, turns};
+use super::{inbox, outbox, turns};
 use crate::ports::{Row, Sql, SqlError, Value, id, number, text};
 
 /// What became of an append.
@@ -88,6 +88,7 @@ pub(crate) fn append(
         result = Appended::At(push(sql, session, &append.turn, &append.items, now_ms)?);
         if append.items.iter().any(|item| matches!(item, Item::TurnEnded { .. })) {
             turns::end(sql, &append.turn, now_ms)?;
+            outbox::put(sql, session, &append.turn, now_ms)?;
         }
         Ok(())
     });

@@ -9,11 +9,14 @@ pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod lifecycle;
 pub(crate) mod log;
+pub(crate) mod outbox;
 pub(crate) mod schema;
 pub(crate) mod turns;
 pub(crate) mod workspace;
 
 #[cfg(test)]
 pub(crate) mod memory;
+#[cfg(test)]
+mod outbox_tests;
 #[cfg(test)]
 mod tests;

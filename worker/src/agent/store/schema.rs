@@ -54,6 +54,8 @@ const NOTHING_IS_LOST: &[&str] = &[
     // Where the answer goes; NULL for the channel that brought the message and `chat` there.
     "ALTER TABLE inbox ADD COLUMN chat TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE inbox ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE inbox ADD COLUMN reply_channel TEXT",
+    "ALTER TABLE inbox ADD COLUMN reply_chat TEXT",
     // What goes out: one row per part of a message, in order per (channel, chat). `state` is
     // `waiting`, `sending`, `sent` or `parked`; `uncertain` is 1 once a try ended without an answer.
     "CREATE TABLE outbox (

@@ -8,7 +8,7 @@ use protocol::version::PROTOCOL_VERSION;
 use protocol::workspace::{Expected, FileName};
 use protocol::{Epoch, SessionId, TurnId};
 
-use super::inbox::{Accepted, accept, sessions_to_run, waiting};
+use super::inbox::{self, Accepted, Origin, sessions_to_run, waiting};
 use super::log::{Appended, append, head, read};
 use super::memory::Memory;
 use super::turns::{
@@ -17,7 +17,16 @@ use super::turns::{
 use super::{identity, lifecycle, schema, workspace};
 use crate::agent::lifecycle::Lifecycle;
 use crate::limits::WAITING_MESSAGES_MAX;
-use crate::ports::{Sql, Value};
+use crate::ports::{Sql, SqlError, Value};
+
+fn accept(
+    sql: &dyn Sql,
+    session: &SessionId,
+    message: &UserMessage,
+    now_ms: u64,
+) -> Result<Accepted, SqlError> {
+    inbox::accept(sql, session, message, Origin::default(), now_ms)
+}
 
 fn session() -> SessionId {
     "web".parse().unwrap()

@@ -3,7 +3,7 @@
 use protocol::session::{Item, Outcome, Sequence};
 use protocol::{Epoch, SessionId, TurnId};
 
-use super::{inbox, log};
+use super::{inbox, log, outbox};
 use crate::ports::{Row, Sql, SqlError, Value, id, number};
 
 /// A turn that has not ended.
@@ -65,7 +65,8 @@ pub(crate) fn give_up(
         }
         let items = [Item::TurnEnded { outcome: outcome.clone() }];
         log::push(sql, &running.session, &running.turn, &items, now_ms)?;
-        end(sql, &running.turn, now_ms)
+        end(sql, &running.turn, now_ms)?;
+        outbox::put(sql, &running.session, &running.turn, now_ms)
     })
 }
 

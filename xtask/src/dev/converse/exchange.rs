@@ -83,6 +83,7 @@ impl Exchange {
             | ServerFrame::Thinking { .. }
             | ServerFrame::Restarted { .. }
             | ServerFrame::Progress { .. }
+            | ServerFrame::Answer { .. }
             | ServerFrame::Ended { .. } => Vec::new(),
         }
     }

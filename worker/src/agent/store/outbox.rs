@@ -1,0 +1,247 @@
+//! The outbox: what is to be sent, in order per chat, each row with its idempotency key.
+
+use protocol::session::{Block, Item, Outcome};
+use protocol::{SessionId, TurnId};
+
+use super::super::outbox::Next;
+use crate::ports::{Row, Sql, SqlError, Value, number, text};
+
+/// One message that goes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    /// Its number; lower ones go first.
+    pub(crate) id: u64,
+    /// The same for every try.
+    pub(crate) key: String,
+    /// The channel.
+    pub(crate) channel: String,
+    /// The conversation in the channel.
+    pub(crate) chat: String,
+    /// The conversation here.
+    pub(crate) session: String,
+    /// The turn.
+    pub(crate) turn: String,
+    /// The text, Markdown.
+    pub(crate) text: String,
+    /// Whether an earlier try may have arrived.
+    pub(crate) uncertain: bool,
+    /// Tries so far.
+    pub(crate) attempts: u64,
+    /// When it was written.
+    pub(crate) created_at_ms: u64,
+}
+
+/// An answer that need not be delivered: nothing needs the person.
+pub(crate) const NOTHING_TO_SAY: &str = "HEARTBEAT_OK";
+
+const COLUMNS: &str =
+    "id, key, channel, chat, session, turn, text, uncertain, attempts, created_at_ms";
+
+/// Writes the answer of a turn that ends, one row for each chat that it goes to. The caller holds
+/// the transaction that writes its `TurnEnded`.
+pub(super) fn put(
+    sql: &dyn Sql,
+    session: &SessionId,
+    turn: &TurnId,
+    now_ms: u64,
+) -> Result<(), SqlError> {
+    let targets = sql.run(
+        "SELECT DISTINCT COALESCE(reply_channel, channel),
+                COALESCE(reply_chat, NULLIF(chat, ''), session)
+         FROM inbox WHERE turn = ?",
+        &[turn.as_str().into()],
+    )?;
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let answer = answer(sql, session, turn)?;
+    if answer.trim() == NOTHING_TO_SAY && is_scheduled(sql, turn)? {
+        return Ok(());
+    }
+    for target in &targets {
+        let (channel, chat) = (text(target, 0)?, text(target, 1)?);
+        if channel == super::inbox::NOWHERE {
+            continue;
+        }
+        let key = format!("{turn}/{channel}/{chat}/1");
+        sql.run(
+            "INSERT INTO outbox (key, channel, chat, session, turn, text, state, uncertain,
+                attempts, created_at_ms, next_try_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', 0, 0, ?7, ?7)
+             ON CONFLICT (key) DO NOTHING",
+            &[
+                key.into(),
+                channel.into(),
+                chat.into(),
+                session.as_str().into(),
+                turn.as_str().into(),
+                answer.as_str().into(),
+                now_ms.into(),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether everything that a turn was asked came from the schedule.
+fn is_scheduled(sql: &dyn Sql, turn: &TurnId) -> Result<bool, SqlError> {
+    let others = sql.run(
+        "SELECT 1 FROM inbox WHERE turn = ? AND channel <> 'schedule' LIMIT 1",
+        &[turn.as_str().into()],
+    )?;
+    Ok(others.is_empty())
+}
+
+/// What a turn says to the person: the last thing that the model said, and how it ended otherwise.
+fn answer(sql: &dyn Sql, session: &SessionId, turn: &TurnId) -> Result<String, SqlError> {
+    let rows = sql.run(
+        "SELECT item FROM log WHERE session = ? AND turn = ? ORDER BY sequence DESC",
+        &[session.as_str().into(), turn.as_str().into()],
+    )?;
+    let mut said = String::new();
+    let mut end = String::new();
+    for row in &rows {
+        let item: Item = serde_json::from_str(text(row, 0)?)
+            .map_err(|source| SqlError::Stored { what: "log item", source })?;
+        match item {
+            Item::Assistant(message) => {
+                let texts = message.blocks.iter().filter_map(|block| match block {
+                    Block::Text { text } if !text.trim().is_empty() => Some(text.as_str()),
+                    _ => None,
+                });
+                said = texts.collect::<Vec<_>>().join("\n\n");
+            }
+            Item::TurnEnded { outcome: Outcome::Failed { problem } } => end = problem.to_string(),
+            Item::TurnEnded { outcome: Outcome::Cancelled } => "Stopped.".clone_into(&mut end),
+            _ => {}
+        }
+        if !said.is_empty() {
+            break;
+        }
+    }
+    Ok(match (said.is_empty(), end.is_empty()) {
+        (_, true) => said,
+        (true, false) => end,
+        (false, false) => format!("{said}\n\n{end}"),
+    })
+}
+
+fn outgoing(row: &Row) -> Result<Outgoing, SqlError> {
+    let own = |column| text(row, column).map(str::to_owned);
+    Ok(Outgoing {
+        id: number(row, 0)?,
+        key: own(1)?,
+        channel: own(2)?,
+        chat: own(3)?,
+        session: own(4)?,
+        turn: own(5)?,
+        text: own(6)?,
+        uncertain: number(row, 7)? == 1,
+        attempts: number(row, 8)?,
+        created_at_ms: number(row, 9)?,
+    })
+}
+
+/// The rows that are first in their chats and due, outside the channel `but`.
+pub(crate) fn due(sql: &dyn Sql, but: &str, now_ms: u64) -> Result<Vec<Outgoing>, SqlError> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' AND next_try_ms <= ?2 AND id IN (
+            SELECT MIN(id) FROM outbox WHERE state IN ('waiting', 'sending') AND channel <> ?1
+            GROUP BY channel, chat) ORDER BY id"
+    );
+    sql.run(&statement, &[but.into(), now_ms.into()])?.iter().map(outgoing).collect()
+}
+
+/// When the next row outside the channel `but` is due. One that is being sent is due when its try
+/// must be over, so that somebody looks at it even if this object ends in the middle.
+pub(crate) fn next_due_ms(sql: &dyn Sql, but: &str) -> Result<Option<u64>, SqlError> {
+    let rows = sql.run(
+        "SELECT MIN(next_try_ms) FROM outbox WHERE id IN (
+            SELECT MIN(id) FROM outbox WHERE state IN ('waiting', 'sending') AND channel <> ?
+            GROUP BY channel, chat)",
+        &[but.into()],
+    )?;
+    match rows.first() {
+        Some(row) if row.first() != Some(&Value::Null) => number(row, 0).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// What waits for a page of this session.
+pub(crate) fn open(
+    sql: &dyn Sql,
+    channel: &str,
+    session: &SessionId,
+) -> Result<Vec<Outgoing>, SqlError> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM outbox
+         WHERE channel = ? AND session = ? AND state = 'waiting' ORDER BY id"
+    );
+    sql.run(&statement, &[channel.into(), session.as_str().into()])?.iter().map(outgoing).collect()
+}
+
+/// A try begins, which is over at `over_ms`. From here on nobody knows whether it arrives until
+/// somebody says so.
+pub(crate) fn begin(sql: &dyn Sql, id: u64, over_ms: u64) -> Result<(), SqlError> {
+    sql.run(
+        "UPDATE outbox SET state = 'sending', attempts = attempts + 1, next_try_ms = ?
+         WHERE id = ?",
+        &[over_ms.into(), id.into()],
+    )?;
+    Ok(())
+}
+
+/// A try is over.
+pub(crate) fn settle(sql: &dyn Sql, id: u64, next: &Next, now_ms: u64) -> Result<(), SqlError> {
+    match next {
+        Next::Sent => sql.run(
+            "UPDATE outbox SET state = 'sent', sent_at_ms = ? WHERE id = ?",
+            &[now_ms.into(), id.into()],
+        ),
+        Next::Retry { at_ms, uncertain, why } => sql.run(
+            "UPDATE outbox SET state = 'waiting', next_try_ms = ?, problem = ?,
+                uncertain = MAX(uncertain, ?) WHERE id = ?",
+            &[(*at_ms).into(), why.as_str().into(), u64::from(*uncertain).into(), id.into()],
+        ),
+        Next::Park { why } => sql.run(
+            "UPDATE outbox SET state = 'parked', problem = ? WHERE id = ?",
+            &[why.as_str().into(), id.into()],
+        ),
+    }
+    .map(|_| ())
+}
+
+/// A page has what this key names.
+pub(crate) fn received(sql: &dyn Sql, key: &str, now_ms: u64) -> Result<(), SqlError> {
+    sql.run(
+        "UPDATE outbox SET state = 'sent', sent_at_ms = ? WHERE key = ? AND state <> 'sent'",
+        &[now_ms.into(), key.into()],
+    )?;
+    Ok(())
+}
+
+/// At an object's start: what was being sent when the former one ended may have arrived.
+pub(crate) fn recover(sql: &dyn Sql) -> Result<(), SqlError> {
+    sql.run(
+        "UPDATE outbox SET state = 'waiting', uncertain = 1, next_try_ms = 0,
+            problem = 'the try was cut off' WHERE state = 'sending'",
+        &[],
+    )?;
+    Ok(())
+}
+
+/// How many rows are set aside for the owner.
+pub(crate) fn parked(sql: &dyn Sql) -> Result<u64, SqlError> {
+    let rows = sql.run("SELECT COUNT(*) FROM outbox WHERE state = 'parked'", &[])?;
+    rows.first().map_or(Ok(0), |row| number(row, 0))
+}
+
+/// Forgets what was sent long ago, and pages' rows that nobody has come for: the log has them.
+pub(crate) fn forget(sql: &dyn Sql, channel: &str, before_ms: u64) -> Result<(), SqlError> {
+    sql.run(
+        "DELETE FROM outbox WHERE created_at_ms < ?1
+         AND (state = 'sent' OR (channel = ?2 AND state = 'waiting'))",
+        &[before_ms.into(), channel.into()],
+    )?;
+    Ok(())
+}
