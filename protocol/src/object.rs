@@ -98,6 +98,27 @@ pub struct Accepted {
     pub before: bool,
 }
 
+/// The answer to [`ObjectRoute::ControlRestore`]: what an agent has got back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The control export that was used, by its name in the bucket.
+    pub control: String,
+    /// When it was written, milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Sessions with a log.
+    pub sessions: u64,
+    /// Records in all logs.
+    pub records: u64,
+    /// Segments taken in that are newer than the export.
+    pub adopted: u64,
+    /// Messages that wait for an answer.
+    pub waiting: u64,
+    /// Jobs of the schedule.
+    pub jobs: u64,
+    /// What could not be used, a sentence each.
+    pub warnings: Vec<String>,
+}
+
 impl ObjectRoute {
     /// The method of the route.
     pub fn method(&self) -> Method {

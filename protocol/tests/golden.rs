@@ -9,7 +9,7 @@ use std::path::Path;
 
 use protocol::chat::{ClientFrame, ServerFrame};
 use protocol::edge::{Append, Head, LastWords, Page};
-use protocol::object::{Accepted, Envelope};
+use protocol::object::{Accepted, Envelope, Restored};
 use protocol::runtime::{Health, Steer};
 use protocol::turn::{TurnEvent, TurnRequest};
 use protocol::workspace::{ListedFile, Maintenance, WorkspaceEvent, WorkspaceOpening};
@@ -49,6 +49,7 @@ fn every_golden_line_reads_and_writes_back() {
     check::<ServerFrame>("server_frame.jsonl");
     check::<Envelope>("envelope.jsonl");
     check::<Accepted>("accepted.jsonl");
+    check::<Restored>("restored.jsonl");
     check::<Steer>("steer.jsonl");
     check::<LastWords>("last_words.jsonl");
     check::<ListedFile>("listed_file.jsonl");

@@ -63,6 +63,9 @@ async fn from_outside(request: &mut Request, env: &Env) -> Result<Response, Prob
             object::call(env, &agent, None, &ObjectRoute::WorkspacePassword, Body::Empty).await
         }
         Route::Hook(name) => hook_in(request, env, &settings, &name).await,
+        Route::Export(session) => ask(env, &ObjectRoute::Export { session }).await,
+        Route::Backup => ask(env, &ObjectRoute::ControlExport).await,
+        Route::Restore => ask(env, &ObjectRoute::ControlRestore).await,
         Route::Faults => faults(request, env).await,
     }
 }
@@ -74,6 +77,11 @@ fn unauthorised(problem: &Problem) -> Response {
         return http::with_header(response, "www-authenticate", "Basic realm=\"pagurus\"");
     }
     response
+}
+
+/// What the agent's object answers.
+async fn ask(env: &Env, route: &ObjectRoute) -> Result<Response, Problem> {
+    object::call(env, &agent()?, None, route, Body::Empty).await
 }
 
 /// Refuses agents that are not there.

@@ -160,10 +160,64 @@ pub(crate) const LIVE_TEXT_BYTES_MAX: usize = 512 * 1024;
 /// Most records of a long log that a page is sent when it opens; it shows the newest.
 pub(crate) const REPLAY_RECORDS_MAX: u64 = 2_000;
 
+/// Most pages of them that are read from R2 for that, each of two million bytes at the most.
+pub(crate) const REPLAY_PAGES_MAX: usize = 8;
+
 /// Records of a turn that are sent along with it at the most. A turn that begins has one or a few;
 /// one that is taken up again after many steps is read by the runtime itself.
 pub(crate) const TURN_RECORDS_MAX: usize = 100;
 
+/// Newest records of a session that stay rows: what a page is sent and what a runtime reads at a
+/// cold start, so that neither waits for R2.
+pub(crate) const LOG_RECORDS_KEPT: u64 = 2_000;
+
+/// Records that make a segment of a session's log worth writing: some twenty turns, a few cents for
+/// ten thousand of them.
+pub(crate) const SEGMENT_RECORDS: usize = 250;
+
+/// Bytes that make a segment worth writing, however few its records.
+pub(crate) const SEGMENT_BYTES: usize = 1024 * 1024;
+
+/// Most records of a segment; a longer turn is cut.
+pub(crate) const SEGMENT_RECORDS_MAX: usize = 1_000;
+
+/// Largest segment, in bytes: three items of the largest size. One is held in memory at a time.
+pub(crate) const SEGMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most segments that are written in one go; the rest follows after a later turn.
+pub(crate) const SETTLE_SEGMENTS_MAX: usize = 8;
+
+/// Largest control export, in bytes. It is held whole, twice while it is written, beside a Worker
+/// that has 128 MiB: some hundred sessions whose last records are not in a segment yet.
+pub(crate) const CONTROL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How often the control tables are exported at least while they change.
+pub(crate) const CONTROL_EVERY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Control exports that are kept: about a month.
+pub(crate) const CONTROL_FILES_KEPT: usize = 30;
+
+/// Bytes from which the time of a control export is read: its first line has some hundred.
+pub(crate) const CONTROL_HEADER_BYTES_MAX: u64 = 4 * 1024;
+
+/// How long an export remembers which messages were accepted, so that a sender who repeats one after
+/// a restore is known: longer than any of them repeats.
+pub(crate) const DEDUPE_KEPT_MS: u64 = 14 * 24 * 60 * 60 * 1000;
+
+/// Most segments or control exports that a restore looks at: fifty million records.
+pub(crate) const LISTED_MAX: usize = 200_000;
+
+/// Most segments newer than the control export that a restore takes in. Between two exports a busy
+/// agent writes a few; each is read whole.
+pub(crate) const ADOPTED_SEGMENTS_MAX: usize = 500;
+
+/// How far above the exported epoch a restored agent begins: more lives than a container has between
+/// two exports.
+pub(crate) const RESTORE_EPOCHS: u64 = 1_000;
+
+const _: () = assert!(LOG_RECORDS_KEPT >= REPLAY_RECORDS_MAX);
+const _: () = assert!(SEGMENT_RECORDS <= SEGMENT_RECORDS_MAX);
+const _: () = assert!(SEGMENT_BYTES_MAX > 2 * protocol::limits::ITEM_BYTES_MAX);
 const _: () = assert!(HEALTH_PAUSE_MS_FIRST <= HEALTH_PAUSE_MS_MAX);
 const _: () = assert!(HEALTH_PROBE_MS_MAX < CONTAINER_READY_MS_MAX);
 const _: () = assert!(RESTART_PAUSE_MS_FIRST <= RESTART_PAUSE_MS_MAX);

@@ -34,6 +34,14 @@ pub(crate) enum SqlError {
         /// What it should be.
         wanted: &'static str,
     },
+    /// A session's log lacks a record.
+    #[error("the log of session {session} lacks record {sequence}")]
+    Gap {
+        /// The session.
+        session: String,
+        /// The record.
+        sequence: u64,
+    },
     /// A stored JSON text does not read.
     #[error("a stored {what} does not read")]
     Stored {

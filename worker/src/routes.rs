@@ -4,7 +4,7 @@
 //! the table is refused before its body is looked at.
 
 use protocol::workspace::WorkspaceRoute;
-use protocol::{AgentId, Problem, ProblemCode};
+use protocol::{AgentId, Problem, ProblemCode, SessionId};
 
 /// A public route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,12 @@ pub(crate) enum Route {
     WorkspacePassword(AgentId),
     /// A message by the generic webhook of this name.
     Hook(String),
+    /// The logs of all sessions, or of one.
+    Export(Option<SessionId>),
+    /// Copy the control tables to the bucket now.
+    Backup,
+    /// Fill an empty agent from the bucket.
+    Restore,
     /// Orders of the fault harness.
     Faults,
 }
@@ -56,6 +62,9 @@ const TABLE: &[(&str, &str, Route)] = &[
     ("GET", "/assets/chat.css", Route::Asset(Asset::ChatStyle)),
     ("GET", "/assets/icon.svg", Route::Asset(Asset::Icon)),
     ("GET", "/api/chat/socket", Route::ChatSocket),
+    ("GET", "/api/export", Route::Export(None)),
+    ("POST", "/api/backup", Route::Backup),
+    ("POST", "/api/restore", Route::Restore),
     ("POST", "/faults", Route::Faults),
 ];
 
@@ -79,6 +88,12 @@ impl Route {
             let is_name = !name.is_empty() && !name.contains('/');
             return match method {
                 "POST" if is_name => Ok(Self::Hook(name.to_owned())),
+                _ => Err(no_such_route(path)),
+            };
+        }
+        if let Some(session) = path.strip_prefix("/api/export/") {
+            return match (method, session.parse()) {
+                ("GET", Ok(session)) => Ok(Self::Export(Some(session))),
                 _ => Err(no_such_route(path)),
             };
         }
@@ -121,7 +136,11 @@ impl Route {
     pub(crate) fn lane(&self) -> Lane {
         match self {
             Self::ChatPage | Self::Asset(_) | Self::ChatSocket => Lane::Web,
-            Self::Workspace(..) | Self::WorkspacePassword(_) => Lane::Api,
+            Self::Workspace(..)
+            | Self::WorkspacePassword(_)
+            | Self::Export(_)
+            | Self::Backup
+            | Self::Restore => Lane::Api,
             Self::Hook(_) => Lane::Hook,
             Self::Faults => Lane::Faults,
         }
@@ -160,6 +179,9 @@ mod tests {
                 "GET /assets/chat.css Web",
                 "GET /assets/icon.svg Web",
                 "GET /api/chat/socket Web",
+                "GET /api/export Api",
+                "POST /api/backup Api",
+                "POST /api/restore Api",
                 "POST /faults Faults",
             ]
         );
@@ -177,6 +199,18 @@ mod tests {
             let refusal = Route::resolve(method, "/", "").unwrap_err();
             assert_eq!(refusal.problem.code, ProblemCode::MethodNotAllowed, "{method}");
             assert_eq!(refusal.allow, Some("GET, HEAD"), "{method}");
+        }
+    }
+
+    #[test]
+    fn one_session_is_exported_by_its_name() {
+        let route = Route::resolve("GET", "/api/export/hook:ci", "").unwrap();
+        assert_eq!(route, Route::Export(Some("hook:ci".parse().unwrap())));
+        assert_eq!(route.lane(), Lane::Api);
+        for (method, path) in
+            [("GET", "/api/export/"), ("GET", "/api/export/a/b"), ("POST", "/api/export/a")]
+        {
+            assert!(Route::resolve(method, path, "").is_err(), "{method} {path}");
         }
     }
 

@@ -68,7 +68,8 @@ impl Core {
             Lifecycle::Cold => self.maintenance_due_ms()?,
             _ => None,
         };
-        Ok([own, maintenance, self.outbox_due_ms()?].into_iter().flatten().min())
+        let archive = [self.settling_due_ms()?, self.control_due_ms()?].into_iter().flatten();
+        Ok([own, maintenance, self.outbox_due_ms()?].into_iter().flatten().chain(archive).min())
     }
 
     fn working(&self) -> Result<bool, Problem> {
@@ -82,6 +83,8 @@ impl Core {
     pub(super) async fn on_alarm(self: &Rc<Self>) -> Result<(), Problem> {
         self.alarm_at_ms.set(None);
         self.run_outbox()?;
+        self.run_settling()?;
+        self.run_control_export()?;
         if self.working()? {
             self.pump()?;
         } else {

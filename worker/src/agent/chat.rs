@@ -3,6 +3,7 @@
 //! Invariant: `Accepted` is sent only when the message and the alarm that will see to it are
 //! written; the platform holds the frame back until both are durable.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use protocol::chat::{ClientFrame, Queued, ServerFrame};
@@ -12,7 +13,7 @@ use protocol::{CallId, Problem, ProblemCode, SessionId};
 
 use super::core::{Core, books_failed};
 use super::store::inbox::{self, Origin};
-use super::store::{log, outbox, turns};
+use super::store::{log, outbox, segments, turns};
 use crate::limits::REPLAY_RECORDS_MAX;
 use crate::platform::sockets::{self, CLOSE_UNINTELLIGIBLE, Socket};
 
@@ -40,7 +41,7 @@ impl Core {
         };
         let (id, result) = match frame {
             ClientFrame::Hello { session, after } => {
-                (String::new(), self.hello(socket, &session, after))
+                (String::new(), self.hello(socket, &session, after).await)
             }
             ClientFrame::Send { id, text } => {
                 let result = self.accept(socket, &id, text).await;
@@ -54,18 +55,28 @@ impl Core {
         }
     }
 
-    fn hello(
+    async fn hello(
         self: &Rc<Self>,
         socket: &Socket,
         session: &SessionId,
         after: u64,
     ) -> Result<(), Problem> {
         let failed = |error| books_failed(&error);
-        sockets::follow(socket, session)?;
-        let waiting = inbox::waiting(&self.sql, session).map_err(failed)?;
         let head = log::head(&self.sql, session).map_err(failed)?;
         let after = after.max(head.saturating_sub(REPLAY_RECORDS_MAX));
-        let mut page = log::read(&self.sql, session, after + 1).map_err(failed)?;
+        // What is no row any more comes first: from here on nothing waits, so that no new record can
+        // come between those that are sent.
+        let mut problems = self.problems();
+        let (settled, from) = match self.read_settled(session, after + 1).await {
+            Ok(read) => read,
+            Err(problem) => {
+                problems.push(problem);
+                (VecDeque::new(), segments::rows_begin(&self.sql, session).map_err(failed)?)
+            }
+        };
+        sockets::follow(socket, session)?;
+        let waiting = inbox::waiting(&self.sql, session).map_err(failed)?;
+        let mut page = log::read(&self.sql, session, from).map_err(failed)?;
         let welcome = ServerFrame::Welcome {
             head: page.head,
             model: self.model_name(),
@@ -75,9 +86,12 @@ impl Core {
                 .map(|message| Queued { id: message.event, text: message.text })
                 .collect(),
             turn: self.live.borrow().get(session).map(super::live::Live::snapshot),
-            problems: self.problems(),
+            problems,
         };
         sockets::send(socket, &welcome);
+        for record in settled.into_iter().flat_map(|page| page.records) {
+            sockets::send(socket, &ServerFrame::Record { record });
+        }
         while let Some(last) = page.records.last().map(|record| record.sequence) {
             for record in page.records {
                 sockets::send(socket, &ServerFrame::Record { record });
@@ -97,7 +111,9 @@ impl Core {
             Problem::new(ProblemCode::UpstreamFailed, message)
                 .remedy("They are in the log; see the Worker's log for the reasons.")
         });
-        self.settings.problems.iter().cloned().chain(workspace).chain(parked).collect()
+        let archive = self.archive.problems();
+        let settings = self.settings.problems.iter().cloned();
+        settings.chain(workspace).chain(parked).chain(archive).collect()
     }
 
     fn model_name(&self) -> String {

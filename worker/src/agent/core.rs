@@ -11,6 +11,7 @@ use protocol::chat::ServerFrame;
 use protocol::problem::chain;
 use protocol::{AgentId, Epoch, Problem, ProblemCode, SessionId};
 
+use super::archive::Archive;
 use super::live::Live;
 use super::store::{identity, log, outbox, schema, turns};
 use super::wake::Sandbox;
@@ -28,6 +29,8 @@ pub(super) struct Core {
     /// Why the books cannot be used, when they cannot.
     pub(super) broken: Option<Problem>,
     pub(super) sandbox: Sandbox,
+    /// What is in the bucket beside the workspace.
+    pub(super) archive: Archive,
     /// The running turns as their watchers see them.
     pub(super) live: RefCell<HashMap<SessionId, Live>>,
     /// Up to where each session's log has been shown to its watchers.
@@ -72,6 +75,7 @@ impl Core {
             sql,
             broken,
             sandbox,
+            archive: Archive::of(env),
             live: RefCell::default(),
             shown: RefCell::default(),
             driving: RefCell::default(),

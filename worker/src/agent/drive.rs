@@ -49,6 +49,7 @@ impl Core {
         let result = self.turns_of(&session).await;
         self.live.borrow_mut().remove(&session);
         self.driving.borrow_mut().remove(&session);
+        self.settle([session.clone()]);
         // After a failure of the books only the alarm tries again: at once would be a spin.
         if let Err(problem) = result.and_then(|()| self.pump()) {
             console::trouble(format_args!("session {session} stands still: {problem}"));

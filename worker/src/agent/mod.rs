@@ -1,11 +1,12 @@
 //! The agent object: one per agent. It decides and keeps the books; it never thinks.
 //!
-//! Pure: `lifecycle`, `live`, `lines`. SQL: `store`. Drivers, which perform what the pure parts
+//! Pure: `lifecycle`, `live`, `lines`. SQL: `store`. The bucket: `archive`. Drivers, which perform what the pure parts
 //! decide: `wake` (the container), `drive` (turns), `chat` (sockets), `alarm`. `object` is the
 //! door through which the platform calls.
 
 mod accept;
 mod alarm;
+pub(crate) mod archive;
 mod chat;
 mod core;
 mod deliver;

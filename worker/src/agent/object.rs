@@ -107,11 +107,9 @@ impl Agent {
             ObjectRoute::WorkspacePassword => Ok(http::text(200, core.workspace()?.password)),
             ObjectRoute::Faults => core.order_faults(request).await,
             ObjectRoute::Accept => core.accept_envelope(request).await,
-            ObjectRoute::Export { .. }
-            | ObjectRoute::ControlExport
-            | ObjectRoute::ControlRestore => {
-                Err(Problem::new(ProblemCode::NotFound, "The object does not serve this yet."))
-            }
+            ObjectRoute::Export { session } => core.export(session),
+            ObjectRoute::ControlExport => Ok(http::json(200, &core.export_control().await?)),
+            ObjectRoute::ControlRestore => Ok(http::json(200, &core.rebuild().await?)),
         }
     }
 

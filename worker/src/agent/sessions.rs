@@ -45,7 +45,7 @@ impl Core {
                 Ok(http::json(200, &Head { head }))
             }
             EdgeRoute::SessionRead { session, from } => {
-                Ok(http::json(200, &log::read(&self.sql, &session, from).map_err(failed)?))
+                Ok(http::json(200, &self.read_log(&session, from).await?))
             }
             EdgeRoute::SessionAppend { session } => {
                 let append: Append = http::read_json(request, APPEND_BODY_BYTES_MAX).await?;

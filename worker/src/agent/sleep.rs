@@ -27,6 +27,8 @@ impl Core {
             };
             console::note(format_args!("epoch {epoch}: {reason}"));
             core.exited(epoch, reason);
+            // What waits for the container to be cold is due now.
+            core.arm().await;
         });
     }
 

@@ -150,6 +150,23 @@ impl Bucket {
         body.bytes().await.map(Some).map_err(failed)
     }
 
+    /// The beginning of an object, so many bytes at the most.
+    pub(crate) async fn read_beginning(
+        &self,
+        key: &str,
+        bytes_max: u64,
+    ) -> Result<Option<Vec<u8>>, BucketError> {
+        let Some(size) = self.head(key).await? else { return Ok(None) };
+        if size == 0 {
+            return Ok(Some(Vec::new()));
+        }
+        let Some(found) = self.get(key, Some((0, Some(size.min(bytes_max))))).await? else {
+            return Ok(None);
+        };
+        let Some(body) = found.object.body() else { return Ok(Some(Vec::new())) };
+        body.bytes().await.map(Some).map_err(failed)
+    }
+
     /// Writes an object.
     pub(crate) async fn write(
         &self,
@@ -206,6 +223,27 @@ impl Bucket {
         let listed = |object: worker::Object| Listed { key: object.key(), size: object.size() };
         let next = if page.truncated() { page.cursor() } else { None };
         Ok((page.objects().into_iter().map(listed).collect(), next))
+    }
+
+    /// All objects below a prefix, which must not be more than `objects_max`.
+    pub(crate) async fn list_all(
+        &self,
+        prefix: &str,
+        objects_max: usize,
+    ) -> Result<Vec<Listed>, BucketError> {
+        let mut all = Vec::new();
+        let mut cursor = None;
+        loop {
+            let (page, next) = self.list(prefix, cursor).await?;
+            all.extend(page);
+            if all.len() > objects_max {
+                return Err(BucketError::TooLarge(prefix.to_owned()));
+            }
+            if next.is_none() {
+                return Ok(all);
+            }
+            cursor = next;
+        }
     }
 }
 

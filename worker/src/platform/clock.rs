@@ -17,6 +17,13 @@ pub(crate) fn now_ms() -> u64 {
     worker::Date::now().as_millis().saturating_add_signed(super::faults::clock_offset_ms())
 }
 
+/// The day of a time, as `2026-11-25`, in UTC.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay below 2^53")]
+pub(crate) fn day(ms: u64) -> String {
+    let date = worker::js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(ms as f64));
+    String::from(date.to_iso_string()).chars().take(10).collect()
+}
+
 /// A fresh random identifier (a version 4 UUID).
 pub(crate) fn unique() -> String {
     random_uuid()

@@ -63,6 +63,19 @@ pub(crate) fn bytes(status: u16, content_type: &str, body: Vec<u8>) -> Response 
         .body(worker::ResponseBody::Body(body))
 }
 
+/// A body that is made while it is read. A problem breaks it off.
+pub(crate) fn stream(
+    content_type: &str,
+    pieces: impl futures_util::Stream<Item = Result<Vec<u8>, Problem>> + 'static,
+) -> Result<Response, Problem> {
+    let pieces =
+        pieces.map(|piece| piece.map_err(|problem| worker::Error::RustError(problem.to_string())));
+    let headers = [("content-type", content_type), ("cache-control", "no-store")];
+    with_headers(ResponseBuilder::new(), &headers)
+        .from_stream(pieces)
+        .map_err(|error| internal("Streaming a body", &error))
+}
+
 /// A plain text that nobody keeps.
 pub(crate) fn text(status: u16, text: String) -> Response {
     bytes(status, "text/plain; charset=utf-8", text.into_bytes())

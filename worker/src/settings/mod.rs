@@ -16,7 +16,9 @@ pub(crate) use secret::Secret;
 use crate::platform::faults::{self, Faults, R2Faults};
 
 use crate::channels::hook::HookSecret;
-use crate::limits::{API_TOKEN_CHARS_MIN, SLEEP_AFTER_MS_DEFAULT, SLEEP_AFTER_MS_MIN};
+use crate::limits::{
+    API_TOKEN_CHARS_MIN, LOG_RECORDS_KEPT, SLEEP_AFTER_MS_DEFAULT, SLEEP_AFTER_MS_MIN,
+};
 
 /// Binding of the agent objects, as in `wrangler.toml`.
 pub(crate) const AGENT_BINDING: &str = "AGENT";
@@ -46,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) mid_turn: MidTurn,
     /// Whether the agent's own commands reach the internet.
     pub(crate) internet: bool,
+    /// Newest records of a session that stay rows; less than the default only with `dev_mode`.
+    pub(crate) log_records_kept: u64,
     /// Variables that are handed on to the runtime as they are: name and checked value.
     pub(crate) runtime_variables: Vec<(&'static str, String)>,
     /// Everything that is wrong, each with its remedy.
@@ -149,6 +153,7 @@ impl Settings {
         let sleep_after_ms = sleep_after(&get, &mut problems);
         let mid_turn = mid_turn(&get, &mut problems);
         let internet = boolean(&get, "SANDBOX_INTERNET", true, &mut problems);
+        let log_records_kept = log_records_kept(&get, dev_mode, &mut problems);
         let runtime_variables = runtime_variables(&get, &mut problems);
         Self {
             dev_mode,
@@ -162,6 +167,7 @@ impl Settings {
             sleep_after_ms,
             mid_turn,
             internet,
+            log_records_kept,
             runtime_variables,
             problems,
         }
@@ -259,6 +265,24 @@ fn faults(
         0
     });
     (wanted, delay_ms)
+}
+
+/// `LOG_RECORDS_KEPT`, for tests that must not write thousands of records.
+fn log_records_kept(
+    get: &dyn Fn(&str) -> Option<String>,
+    dev_mode: bool,
+    problems: &mut Vec<Problem>,
+) -> u64 {
+    let name = "LOG_RECORDS_KEPT";
+    match get(name).map(|text| text.parse::<u64>()) {
+        None => LOG_RECORDS_KEPT,
+        Some(Ok(kept)) if dev_mode && (1..=LOG_RECORDS_KEPT).contains(&kept) => kept,
+        Some(_) => {
+            let why = format!("it is a number up to {LOG_RECORDS_KEPT}, for DEV_MODE=true only");
+            problems.push(wrong(name, &why));
+            LOG_RECORDS_KEPT
+        }
+    }
 }
 
 fn mid_turn(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> MidTurn {

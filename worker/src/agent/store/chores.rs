@@ -1,6 +1,6 @@
 //! What is done from time to time, and how that last went.
 
-use crate::ports::{Sql, SqlError, number};
+use crate::ports::{Sql, SqlError, number, text};
 
 /// How a chore last went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +26,22 @@ pub(crate) fn note(sql: &dyn Sql, name: &str, done: bool, now_ms: u64) -> Result
          ON CONFLICT (name) DO UPDATE SET done_at_ms = ?2,
             failures = CASE WHEN ?3 = 1 THEN 0 ELSE failures + 1 END",
         &[name.into(), now_ms.into(), u64::from(done).into()],
+    )?;
+    Ok(())
+}
+
+/// The chore's own note; empty before it has made one.
+pub(crate) fn own_note(sql: &dyn Sql, name: &str) -> Result<String, SqlError> {
+    let rows = sql.run("SELECT note FROM chores WHERE name = ?", &[name.into()])?;
+    rows.first().map_or(Ok(String::new()), |row| text(row, 0).map(str::to_owned))
+}
+
+/// Notes that it was done as of `at_ms`, with a note of its own.
+pub(crate) fn note_done(sql: &dyn Sql, name: &str, own: &str, at_ms: u64) -> Result<(), SqlError> {
+    sql.run(
+        "INSERT INTO chores (name, done_at_ms, failures, note) VALUES (?1, ?2, 0, ?3)
+         ON CONFLICT (name) DO UPDATE SET done_at_ms = ?2, failures = 0, note = ?3",
+        &[name.into(), at_ms.into(), own.into()],
     )?;
     Ok(())
 }

@@ -113,6 +113,12 @@ pub(crate) fn waiting_after(
         .collect()
 }
 
+/// How many messages wait in all sessions.
+pub(crate) fn waiting_everywhere(sql: &dyn Sql) -> Result<u64, SqlError> {
+    let rows = sql.run("SELECT COUNT(*) FROM inbox WHERE turn IS NULL", &[])?;
+    rows.first().map_or(Ok(0), |row| number(row, 0))
+}
+
 /// The sessions in which something waits and no turn runs.
 pub(crate) fn sessions_to_run(sql: &dyn Sql) -> Result<Vec<SessionId>, SqlError> {
     let rows = sql.run(

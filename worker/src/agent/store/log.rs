@@ -1,4 +1,7 @@
 //! Session logs: read a page, find the head, append on behalf of a turn.
+//!
+//! Invariant: the rows of a session are contiguous. Those before them are in segments, and the
+//! numbers go on even when no row is left.
 
 use protocol::edge::{Append, Page};
 use protocol::limits::{PAGE_BYTES_MAX, PAGE_RECORDS_MAX};
@@ -27,14 +30,17 @@ pub(crate) enum Appended {
 /// Number of the log's last record, 0 when there is none.
 pub(crate) fn head(sql: &dyn Sql, session: &SessionId) -> Result<Sequence, SqlError> {
     let rows = sql.run(
-        "SELECT COALESCE(MAX(sequence), 0) FROM log WHERE session = ?",
+        "SELECT MAX(COALESCE((SELECT MAX(sequence) FROM log WHERE session = ?1), 0),
+                    COALESCE((SELECT MAX(last) FROM segments WHERE session = ?1), 0))",
         &[session.as_str().into()],
     )?;
     rows.first().map_or(Ok(0), |row| number(row, 0))
 }
 
-/// Records from `from` on, as many as fit a page.
+/// Records from `from` on that are rows, as many as fit a page. A record that should be there and
+/// is not is an error: what lies in segments is read by `agent/archive`.
 pub(crate) fn read(sql: &dyn Sql, session: &SessionId, from: Sequence) -> Result<Page, SqlError> {
+    let from = from.max(1);
     let rows = sql.run(
         "SELECT sequence, at_ms, turn, item FROM log
          WHERE session = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
@@ -47,9 +53,21 @@ pub(crate) fn read(sql: &dyn Sql, session: &SessionId, from: Sequence) -> Result
         if bytes > PAGE_BYTES_MAX && !records.is_empty() {
             break;
         }
-        records.push(record(row)?);
+        let record = record(row)?;
+        if record.sequence != from + records.len() as u64 {
+            return Err(gap(session, from + records.len() as u64));
+        }
+        records.push(record);
     }
-    Ok(Page { records, head: head(sql, session)? })
+    let head = head(sql, session)?;
+    if records.is_empty() && from <= head {
+        return Err(gap(session, from));
+    }
+    Ok(Page { records, head })
+}
+
+fn gap(session: &SessionId, sequence: Sequence) -> SqlError {
+    SqlError::Gap { session: session.to_string(), sequence }
 }
 
 fn record(row: &Row) -> Result<Record, SqlError> {

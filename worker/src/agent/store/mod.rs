@@ -5,15 +5,19 @@
 //! written); nothing here waits.
 
 pub(crate) mod chores;
+pub(crate) mod control;
 pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod lifecycle;
 pub(crate) mod log;
 pub(crate) mod outbox;
 pub(crate) mod schema;
+pub(crate) mod segments;
 pub(crate) mod turns;
 pub(crate) mod workspace;
 
+#[cfg(test)]
+mod archive_tests;
 #[cfg(test)]
 pub(crate) mod memory;
 #[cfg(test)]

@@ -230,6 +230,15 @@ pub(crate) fn recover(sql: &dyn Sql) -> Result<(), SqlError> {
     Ok(())
 }
 
+/// After a restore nobody knows what was sent since the export. The caller holds the transaction.
+pub(super) fn doubt_all(sql: &dyn Sql) -> Result<(), SqlError> {
+    sql.run(
+        "UPDATE outbox SET state = 'waiting', uncertain = 1 WHERE state IN ('waiting', 'sending')",
+        &[],
+    )?;
+    Ok(())
+}
+
 /// How many rows are set aside for the owner.
 pub(crate) fn parked(sql: &dyn Sql) -> Result<u64, SqlError> {
     let rows = sql.run("SELECT COUNT(*) FROM outbox WHERE state = 'parked'", &[])?;

@@ -96,7 +96,8 @@ const NOTHING_IS_LOST: &[&str] = &[
         ended_at_ms INTEGER,
         result TEXT,
         PRIMARY KEY (job, due_ms)) WITHOUT ROWID",
-    // Parts of session logs that are in R2 and no more in `log`.
+    // Parts of session logs that are in R2. A session's are contiguous from record 1; `log` still
+    // has the newest of their records, and all behind them.
     "CREATE TABLE segments (
         session TEXT NOT NULL,
         first INTEGER NOT NULL,
@@ -112,17 +113,24 @@ const NOTHING_IS_LOST: &[&str] = &[
         snapshot TEXT,
         snapshot_at_ms INTEGER,
         start_empty INTEGER NOT NULL)",
-    // What is done from time to time, and when it was last done.
+    // What is done from time to time, and when it was last done. `note` is the chore's own.
     "CREATE TABLE chores (
         name TEXT PRIMARY KEY,
         done_at_ms INTEGER NOT NULL,
-        failures INTEGER NOT NULL)",
+        failures INTEGER NOT NULL,
+        note TEXT NOT NULL DEFAULT '')",
     // The log's head when a life of the container was last asked to run the turn.
     "ALTER TABLE turns ADD COLUMN tried_at_head INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE turns ADD COLUMN lives INTEGER NOT NULL DEFAULT 0",
     // Why the container last ended badly: the JSON of `protocol::edge::LastWords`.
     "ALTER TABLE lifecycle ADD COLUMN last_words TEXT",
 ];
+
+/// When the database was made.
+pub(crate) fn born_ms(sql: &dyn Sql) -> Result<u64, SqlError> {
+    let rows = sql.run("SELECT COALESCE(MIN(applied_at_ms), 0) FROM migrations", &[])?;
+    rows.first().map_or(Ok(0), |row| number(row, 0))
+}
 
 /// Brings the database to the newest version. Safe to call at every wake.
 pub(crate) fn migrate(sql: &dyn Sql, now_ms: u64) -> Result<(), SqlError> {
