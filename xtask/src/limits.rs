@@ -27,6 +27,13 @@ pub(crate) const PROCESS_STOP_SECONDS_MAX: u64 = 12;
 /// One message of `--say`, from sending to the turn's end, a cold start and tool calls included.
 pub(crate) const REPLY_SECONDS_MAX: u64 = 300;
 
+/// A restore, from asking to the agent's word. It reads what is newer than the control export, some
+/// hundred objects at the most; Node itself gives up after 300 s.
+pub(crate) const RESTORE_SECONDS_MAX: u64 = 290;
+
+/// Bytes of the agent's answer to a restore: some thousand warnings.
+pub(crate) const RESTORE_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
 /// Bytes of a Unix socket's path that every system takes (Linux 107, macOS 103).
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 100;
 

@@ -13,6 +13,7 @@ mod environment;
 mod limits;
 mod places;
 mod process;
+mod restore;
 mod setup;
 mod shared_target;
 mod steps;
@@ -49,6 +50,7 @@ fn run() -> Result<ExitCode> {
         Command::Dev(options) => dev::run(&places, &options),
         Command::Test(options) => test::run(&places, &options),
         Command::Bench(options) => bench::run(&places, &options),
+        Command::Restore(options) => restore::run(&places, &options),
         Command::Doctor => doctor::run(&places),
     }
 }

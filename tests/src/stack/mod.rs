@@ -27,6 +27,7 @@ const SETTINGS: &[&str] = &[
     "DEV_MODE",
     "FAULTS",
     "FAULT_R2_DELAY_MS",
+    "LOG_RECORDS_KEPT",
     "MID_TURN_MESSAGES",
     "MODEL",
     "MODEL_FIRST_BYTE_TIMEOUT_MS",

@@ -54,6 +54,22 @@ fn all_problems_come_at_once() {
 }
 
 #[test]
+fn fewer_kept_records_are_for_tests_only() {
+    let kept = |pairs| parse(pairs).log_records_kept;
+    assert_eq!(kept(&[]), LOG_RECORDS_KEPT);
+    assert_eq!(kept(&[("DEV_MODE", "true"), ("LOG_RECORDS_KEPT", "6")]), 6);
+    for pairs in [
+        &[("LOG_RECORDS_KEPT", "6")][..],
+        &[("DEV_MODE", "true"), ("LOG_RECORDS_KEPT", "0")],
+        &[("DEV_MODE", "true"), ("LOG_RECORDS_KEPT", "9999")],
+    ] {
+        let settings = parse(pairs);
+        assert_eq!(settings.log_records_kept, LOG_RECORDS_KEPT);
+        assert!(settings.problems.iter().any(|p| p.message.contains("LOG_RECORDS_KEPT")));
+    }
+}
+
+#[test]
 fn sleep_after_reads_units_and_never() {
     let sleep = |text| parse(&[("SANDBOX_SLEEP_AFTER", text)]).sleep_after_ms;
     assert_eq!(sleep("90s"), Some(90_000));

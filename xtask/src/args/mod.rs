@@ -18,6 +18,7 @@ const HELP_BUILD: &str = include_str!("../help/build.txt");
 const HELP_DEV: &str = include_str!("../help/dev.txt");
 const HELP_TEST: &str = include_str!("../help/test.txt");
 const HELP_BENCH: &str = include_str!("../help/bench.txt");
+const HELP_RESTORE: &str = include_str!("../help/restore.txt");
 const HELP_DOCTOR: &str = include_str!("../help/doctor.txt");
 
 /// What is asked for.
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Test(TestOptions),
     /// Measure; the arguments are the bench program's.
     Bench(Vec<OsString>),
+    /// Fill an empty agent from its bucket.
+    Restore(RestoreOptions),
     /// Look at the machine.
     Doctor,
 }
@@ -72,6 +75,17 @@ pub(crate) struct TestOptions {
     pub(crate) filter: Option<String>,
 }
 
+/// What `restore` restores.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RestoreOptions {
+    /// The agent's address.
+    pub(crate) url: String,
+    /// The file of its token.
+    pub(crate) token_file: Option<PathBuf>,
+    /// One JSON line on stdout.
+    pub(crate) json: bool,
+}
+
 /// Reads the command line.
 pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command> {
     let name = match parser.next()? {
@@ -86,6 +100,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command> {
         "dev" => dev(parser).context("see `cargo xtask dev --help`"),
         "test" => test(parser).context("see `cargo xtask test --help`"),
         "bench" => bench(parser),
+        "restore" => restore(parser).context("see `cargo xtask restore --help`"),
         "doctor" => bare(parser, HELP_DOCTOR, Command::Doctor),
         other => bail!("there is no command {other:?}; see `cargo xtask --help`"),
     }
@@ -141,6 +156,26 @@ fn test(mut parser: lexopt::Parser) -> Result<Command> {
         }
     }
     Ok(Command::Test(options))
+}
+
+fn restore(mut parser: lexopt::Parser) -> Result<Command> {
+    let (mut from_bucket, mut json) = (false, false);
+    let (mut url, mut token_file) = (None, None);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('h') | Long("help") => return Ok(Command::Help(HELP_RESTORE)),
+            Long("from-bucket") => from_bucket = true,
+            Long("url") => url = Some(parser.value()?.string()?),
+            Long("token-file") => token_file = Some(PathBuf::from(parser.value()?)),
+            Long("json") => json = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if !from_bucket {
+        bail!("say what to restore from: --from-bucket");
+    }
+    let url = url.context("say which agent: --url URL")?;
+    Ok(Command::Restore(RestoreOptions { url, token_file, json }))
 }
 
 /// Everything after `bench` belongs to the bench program, which has its own help.

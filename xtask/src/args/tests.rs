@@ -6,7 +6,7 @@ fn parsed(line: &str) -> Result<Command> {
 
 #[test]
 fn every_command_knows_its_help() {
-    for command in ["setup", "build", "dev", "test", "bench", "doctor"] {
+    for command in ["setup", "build", "dev", "test", "bench", "restore", "doctor"] {
         for flag in ["--help", "-h"] {
             let Command::Help(text) = parsed(&format!("{command} {flag}")).unwrap() else {
                 panic!("{command} {flag} does not help");
@@ -47,6 +47,20 @@ fn bench_passes_everything_on() {
         panic!("not bench")
     };
     assert_eq!(rest, ["--json", "--runs", "3"]);
+}
+
+#[test]
+fn restore_says_from_where_and_to_whom() {
+    let all = "restore --url http://127.0.0.1:1 --from-bucket --json --token-file t";
+    let expected = RestoreOptions {
+        url: "http://127.0.0.1:1".into(),
+        token_file: Some("t".into()),
+        json: true,
+    };
+    assert_eq!(parsed(all).unwrap(), Command::Restore(expected));
+    for line in ["restore", "restore --from-bucket", "restore --url http://127.0.0.1:1"] {
+        assert!(parsed(line).is_err(), "{line}");
+    }
 }
 
 #[test]

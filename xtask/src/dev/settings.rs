@@ -19,6 +19,7 @@ const OTHERS: &[&str] = &[
     "API_TOKEN",
     "FAULTS",
     "FAULT_R2_DELAY_MS",
+    "LOG_RECORDS_KEPT",
     "OPENAI_BASE_URL",
     "MODEL",
     "MID_TURN_MESSAGES",

@@ -401,6 +401,8 @@ fn a_turn_in_which_the_bucket_breaks_off_is_ended() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Turns of any length, settled at any time with any statement failing: a reader sees the same
     /// log as if nothing had ever settled.
     #[test]
