@@ -19,3 +19,4 @@ mod newcomer;
 mod outbox;
 mod page;
 mod scenarios;
+mod schedule;

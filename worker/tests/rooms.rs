@@ -69,6 +69,7 @@ fn decisions_do_not_wait() {
         "agent/archive/rebuild.rs",
         "agent/archive/settle.rs",
         "agent/chat.rs",
+        "agent/commands.rs",
         "agent/core.rs",
         "agent/deliver.rs",
         "agent/drive.rs",

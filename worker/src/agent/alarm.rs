@@ -69,7 +69,11 @@ impl Core {
             _ => None,
         };
         let archive = [self.settling_due_ms()?, self.control_due_ms()?].into_iter().flatten();
-        Ok([own, maintenance, self.outbox_due_ms()?].into_iter().flatten().chain(archive).min())
+        Ok([own, maintenance, self.outbox_due_ms()?, self.schedule_due_ms()?]
+            .into_iter()
+            .flatten()
+            .chain(archive)
+            .min())
     }
 
     fn working(&self) -> Result<bool, Problem> {
@@ -83,6 +87,7 @@ impl Core {
     pub(super) async fn on_alarm(self: &Rc<Self>) -> Result<(), Problem> {
         self.alarm_at_ms.set(None);
         self.run_outbox()?;
+        self.run_schedule()?;
         self.run_settling()?;
         self.run_control_export()?;
         if self.working()? {

@@ -15,7 +15,7 @@ use super::{after_failure_ms, later_ms};
 use crate::agent::core::{Core, books_failed};
 use crate::agent::lifecycle::Lifecycle;
 use crate::agent::store::chores::{self, Chore};
-use crate::agent::store::{control as book, schema, turns};
+use crate::agent::store::{control as book, schema};
 use crate::keys;
 use crate::limits::{
     CONTROL_BYTES_MAX, CONTROL_EVERY_MS, CONTROL_FILES_KEPT, CONTROL_HEADER_BYTES_MAX,
@@ -38,14 +38,14 @@ pub(in crate::agent) struct Exported {
 }
 
 /// When the tables of an agent that was born then are to be exported next. Pure.
-fn due_ms(chore: Chore, born_ms: u64, worked_at_ms: Option<u64>, is_cold: bool) -> Option<u64> {
+fn due_ms(chore: Chore, born_ms: u64, changed_at_ms: Option<u64>, is_cold: bool) -> Option<u64> {
     if chore.failures > 0 {
         return Some(after_failure_ms(chore));
     }
     // An agent that never did anything has nothing to lose.
-    let worked_at_ms = worked_at_ms?;
-    if is_cold && worked_at_ms > chore.at_ms {
-        return Some(worked_at_ms);
+    let changed_at_ms = changed_at_ms?;
+    if is_cold && changed_at_ms > chore.at_ms {
+        return Some(changed_at_ms);
     }
     Some(chore.at_ms.max(born_ms) + CONTROL_EVERY_MS)
 }
@@ -59,10 +59,9 @@ impl Core {
         let failed = |error: SqlError| books_failed(&error);
         let chore = chores::load(&self.sql, CHORE).map_err(failed)?;
         let born_ms = schema::born_ms(&self.sql).map_err(failed)?;
-        let worked_at_ms = turns::last_work_ms(&self.sql).map_err(failed)?;
-        let worked_at_ms = worked_at_ms.max(self.workspace()?.snapshot_at_ms);
+        let changed_at_ms = book::last_change_ms(&self.sql).map_err(failed)?;
         let is_cold = self.lifecycle()?.1 == Lifecycle::Cold;
-        Ok(due_ms(chore, born_ms, worked_at_ms, is_cold))
+        Ok(due_ms(chore, born_ms, changed_at_ms, is_cold))
     }
 
     /// Exports the control tables when it is time.

@@ -37,8 +37,8 @@ const TABLES: &[Table] = &[
     table("turns", RUNNING),
     Table {
         // What was taken into a turn is in its log; here it keeps its message from being accepted
-        // again.
-        shown: &[("text", "CASE WHEN turn IS NULL THEN text ELSE '' END")],
+        // again. A command has its answer here alone.
+        shown: &[("text", "CASE WHEN turn IS NULL OR turn = 'command' THEN text ELSE '' END")],
         ..table(
             "inbox",
             "turn IS NULL OR received_at_ms >= ?1
@@ -78,6 +78,23 @@ pub(crate) fn dump(
         }
     }
     Ok(())
+}
+
+/// When something last happened that is worth an export; `None` for an agent that never did
+/// anything.
+pub(crate) fn last_change_ms(sql: &dyn Sql) -> Result<Option<u64>, SqlError> {
+    let rows = sql.run(
+        // Commands among them, which are no work and change jobs.
+        "SELECT MAX(at_ms) FROM (
+            SELECT * FROM (SELECT received_at_ms AS at_ms FROM inbox ORDER BY id DESC LIMIT 1)
+            UNION ALL SELECT snapshot_at_ms FROM workspace)",
+        &[],
+    )?;
+    let changed = match rows.first() {
+        Some(row) if row.first() != Some(&Value::Null) => Some(number(row, 0)?),
+        _ => None,
+    };
+    Ok(changed.max(turns::last_work_ms(sql)?))
 }
 
 /// About how many bytes of log an export would hold.
@@ -146,7 +163,8 @@ pub(crate) enum FillError {
 /// Whether the books hold nothing that could be lost.
 pub(crate) fn is_empty(sql: &dyn Sql) -> Result<bool, SqlError> {
     let rows = sql.run(
-        "SELECT EXISTS (SELECT 1 FROM inbox) + EXISTS (SELECT 1 FROM log)
+        "SELECT EXISTS (SELECT 1 FROM inbox WHERE turn IS NULL OR turn <> 'command')
+            + EXISTS (SELECT 1 FROM log)
             + EXISTS (SELECT 1 FROM jobs) + EXISTS (SELECT 1 FROM segments)
             + EXISTS (SELECT 1 FROM turns) + EXISTS (SELECT 1 FROM outbox)",
         &[],

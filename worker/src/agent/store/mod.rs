@@ -8,6 +8,7 @@ pub(crate) mod chores;
 pub(crate) mod control;
 pub(crate) mod identity;
 pub(crate) mod inbox;
+pub(crate) mod jobs;
 pub(crate) mod lifecycle;
 pub(crate) mod log;
 pub(crate) mod outbox;
@@ -18,6 +19,8 @@ pub(crate) mod workspace;
 
 #[cfg(test)]
 mod archive_tests;
+#[cfg(test)]
+mod jobs_tests;
 #[cfg(test)]
 pub(crate) mod memory;
 #[cfg(test)]
