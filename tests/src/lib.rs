@@ -4,6 +4,7 @@
 //! Invariant: everything listens on loopback ports that the system chose, and ends with the value
 //! that started it.
 
+pub mod bucket;
 pub mod chat;
 pub mod double;
 pub mod faults;

@@ -7,6 +7,7 @@
 
 #![cfg(test)]
 
+mod archive;
 mod container_view;
 mod conversations;
 mod deaths;

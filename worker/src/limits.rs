@@ -184,8 +184,8 @@ pub(crate) const LIVE_TEXT_BYTES_MAX: usize = 512 * 1024;
 /// Most records of a long log that a page is sent when it opens; it shows the newest.
 pub(crate) const REPLAY_RECORDS_MAX: u64 = 2_000;
 
-/// Most pages of them that are read from R2 for that, each of two million bytes at the most.
-pub(crate) const REPLAY_PAGES_MAX: usize = 8;
+/// Most bytes of them that are read from R2 for that; beyond it the oldest are left out.
+pub(crate) const REPLAY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Records of a turn that are sent along with it at the most. A turn that begins has one or a few;
 /// one that is taken up again after many steps is read by the runtime itself.
@@ -217,6 +217,10 @@ pub(crate) const CONTROL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How often the control tables are exported at least while they change.
 pub(crate) const CONTROL_EVERY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long after the last change a sleeping agent's control tables are exported: several commands
+/// make one export. An agent that fell asleep has been idle for longer.
+pub(crate) const CONTROL_PAUSE_MS: u64 = 60_000;
 
 /// Control exports that are kept: about a month.
 pub(crate) const CONTROL_FILES_KEPT: usize = 30;

@@ -3,7 +3,6 @@
 //! Invariant: `Accepted` is sent only when the message and the alarm that will see to it are
 //! written; the platform holds the frame back until both are durable.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use protocol::chat::{ClientFrame, Queued, ServerFrame};
@@ -14,7 +13,7 @@ use protocol::{CallId, Problem, ProblemCode, SessionId};
 use super::core::{Core, books_failed};
 use super::store::inbox::{self, Origin};
 use super::store::turns::Running;
-use super::store::{log, outbox, segments, turns};
+use super::store::{log, outbox, turns};
 use crate::limits::REPLAY_RECORDS_MAX;
 use crate::platform::sockets::{self, CLOSE_UNINTELLIGIBLE, Socket};
 
@@ -67,17 +66,10 @@ impl Core {
         let after = after.max(head.saturating_sub(REPLAY_RECORDS_MAX));
         // What is no row any more comes first: from here on nothing waits, so that no new record can
         // come between those that are sent.
-        let mut problems = self.problems();
-        let (settled, from) = match self.read_settled(session, after + 1).await {
-            Ok(read) => read,
-            Err(problem) => {
-                problems.push(problem);
-                (VecDeque::new(), segments::rows_begin(&self.sql, session).map_err(failed)?)
-            }
-        };
+        let settled = self.read_settled(session, after + 1).await?;
         sockets::follow(socket, session)?;
         let waiting = inbox::waiting(&self.sql, session).map_err(failed)?;
-        let mut page = log::read(&self.sql, session, from).map_err(failed)?;
+        let mut page = log::read(&self.sql, session, settled.next).map_err(failed)?;
         let welcome = ServerFrame::Welcome {
             head: page.head,
             model: self.model_name(),
@@ -87,10 +79,10 @@ impl Core {
                 .map(|message| Queued { id: message.event, text: message.text })
                 .collect(),
             turn: self.live.borrow().get(session).map(super::live::Live::snapshot),
-            problems,
+            problems: self.problems().into_iter().chain(settled.problem).collect(),
         };
         sockets::send(socket, &welcome);
-        for record in settled.into_iter().flat_map(|page| page.records) {
+        for record in settled.pages.into_iter().flat_map(|(page, _)| page.records) {
             sockets::send(socket, &ServerFrame::Record { record });
         }
         while let Some(last) = page.records.last().map(|record| record.sequence) {

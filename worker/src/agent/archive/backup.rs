@@ -19,7 +19,7 @@ use crate::agent::store::{control as book, schema};
 use crate::keys;
 use crate::limits::{
     CONTROL_BYTES_MAX, CONTROL_EVERY_MS, CONTROL_FILES_KEPT, CONTROL_HEADER_BYTES_MAX,
-    DEDUPE_KEPT_MS, LISTED_MAX,
+    CONTROL_PAUSE_MS, DEDUPE_KEPT_MS, LISTED_MAX,
 };
 use crate::platform::bucket::{Bucket, Writing};
 use crate::platform::clock::{day, now_ms};
@@ -45,7 +45,7 @@ fn due_ms(chore: Chore, born_ms: u64, changed_at_ms: Option<u64>, is_cold: bool)
     // An agent that never did anything has nothing to lose.
     let changed_at_ms = changed_at_ms?;
     if is_cold && changed_at_ms > chore.at_ms {
-        return Some(changed_at_ms);
+        return Some(changed_at_ms + CONTROL_PAUSE_MS);
     }
     Some(chore.at_ms.max(born_ms) + CONTROL_EVERY_MS)
 }
@@ -95,26 +95,27 @@ impl Core {
 
     async fn export_control_now(&self) -> Result<Exported, Problem> {
         let failed = |error: SqlError| books_failed(&error);
-        let (agent, at_ms) = (self.agent()?, now_ms());
-        let rows = self.collect(at_ms)?;
+        let (agent, now_ms) = (self.agent()?, now_ms());
+        let rows = self.collect(now_ms)?;
+        let note = chores::own_note(&self.sql, CHORE).map_err(failed)?;
+        let before = Before::parse(&note);
         let fingerprint = rows.fingerprint();
-        let before = chores::own_note(&self.sql, CHORE).map_err(failed)?;
-        if let Some((known, file)) = before.split_once(' ')
-            && known == fingerprint
-        {
-            chores::note_done(&self.sql, CHORE, &before, at_ms).map_err(failed)?;
-            return Ok(Exported { file: file.to_owned(), bytes: 0 });
+        if before.fingerprint == fingerprint {
+            chores::note_done(&self.sql, CHORE, &note, now_ms).map_err(failed)?;
+            return Ok(Exported { file: before.file, bytes: 0 });
         }
+        // Later than the one before even when the clock was set back since.
+        let at_ms = now_ms.max(before.at_ms + 1);
         let file = rows.seal(&agent, at_ms).map_err(|error| {
             Problem::new(ProblemCode::Internal, format!("The export was not written: {error}."))
         })?;
-        let (key, bytes) = (keys::control(&agent, &day(at_ms)), file.len());
+        let (key, bytes) = (keys::control(&agent, &day(now_ms)), file.len());
         let bucket = self.archive.bucket()?;
         refuse_older(bucket, &key, at_ms).await?;
         let sha256 = Some(Sha256::digest(&file).into());
         bucket.write(&key, file, Writing { sha256, replace: true }).await?;
-        let note = format!("{fingerprint} {key}");
-        chores::note_done(&self.sql, CHORE, &note, at_ms).map_err(failed)?;
+        let before = Before { fingerprint, at_ms, file: key.clone() };
+        chores::note_done(&self.sql, CHORE, &before.to_string(), now_ms).map_err(failed)?;
         console::note(format_args!("control tables exported to {key}: {bytes} bytes"));
         forget_old(bucket, &keys::control_folder(&agent)).await?;
         Ok(Exported { file: key, bytes })
@@ -139,6 +140,30 @@ impl Core {
             Err(SqlError::Refused) if is_too_large => Err(too_large()),
             dumped => dumped.map(|()| rows).map_err(failed),
         }
+    }
+}
+
+/// What the books remember of the export before, as the chore's note.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Before {
+    fingerprint: String,
+    at_ms: u64,
+    file: String,
+}
+
+impl Before {
+    /// Nothing for a note that does not read: then the export is made.
+    fn parse(note: &str) -> Self {
+        let mut parts = note.splitn(3, ' ');
+        let mut part = || parts.next().unwrap_or_default().to_owned();
+        let (fingerprint, at_ms, file) = (part(), part(), part());
+        Self { fingerprint, at_ms: at_ms.parse().unwrap_or(0), file }
+    }
+}
+
+impl std::fmt::Display for Before {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.fingerprint, self.at_ms, self.file)
     }
 }
 
@@ -189,12 +214,19 @@ mod tests {
     fn exported_after_going_to_sleep_and_daily() {
         let never = Chore::default();
         assert_eq!(due_ms(never, 5, None, true), None);
-        assert_eq!(due_ms(never, 5, Some(7), true), Some(7));
+        assert_eq!(due_ms(never, 5, Some(7), true), Some(7 + CONTROL_PAUSE_MS));
         assert_eq!(due_ms(never, 5, Some(7), false), Some(5 + CONTROL_EVERY_MS));
         let done = Chore { at_ms: 10, failures: 0 };
-        assert_eq!(due_ms(done, 5, Some(11), true), Some(11));
+        assert_eq!(due_ms(done, 5, Some(11), true), Some(11 + CONTROL_PAUSE_MS));
         assert_eq!(due_ms(done, 5, Some(11), false), Some(10 + CONTROL_EVERY_MS));
         assert_eq!(due_ms(done, 5, Some(9), true), Some(10 + CONTROL_EVERY_MS));
+    }
+
+    #[test]
+    fn what_was_exported_before_is_remembered() {
+        let before = Before { fingerprint: "ab".into(), at_ms: 7, file: "a/b c.jsonl".into() };
+        assert_eq!(Before::parse(&before.to_string()), before);
+        assert_eq!(Before::parse(""), Before::default());
     }
 
     #[test]

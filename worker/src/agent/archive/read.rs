@@ -16,7 +16,7 @@ use crate::agent::core::{Core, books_failed};
 use crate::agent::store::log;
 use crate::agent::store::segments::{self, Segment};
 use crate::keys;
-use crate::limits::{REPLAY_PAGES_MAX, SEGMENT_BYTES_MAX};
+use crate::limits::{REPLAY_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::platform::bucket::BucketError;
 use crate::platform::log as console;
 use crate::ports::SqlError;
@@ -45,6 +45,16 @@ fn failed(error: &SqlError) -> Problem {
     }
 }
 
+/// The settled part of a log, for a page.
+pub(in crate::agent) struct Settled {
+    /// Its newest pages, in order, with the bytes of each.
+    pub(in crate::agent) pages: VecDeque<(Page, usize)>,
+    /// The record behind them: a row, if there is one.
+    pub(in crate::agent) next: Sequence,
+    /// Why older ones are not among them.
+    pub(in crate::agent) problem: Option<Problem>,
+}
+
 impl Core {
     /// Records from `from` on, as many as fit a page.
     pub(in crate::agent) async fn read_log(
@@ -59,26 +69,45 @@ impl Core {
         };
         let records = self.read_segment(&segment).await?;
         let head = log::head(&self.sql, session).map_err(|e| failed(&e))?;
-        Ok(records.page(from, head))
+        Ok(records.page(from, head).0)
     }
 
-    /// The pages of a session's log from `from` up to where its rows begin, and that place. Of many
-    /// pages only the newest, as a page shows them.
+    /// What of a session's log from `from` on lies in segments: the newest of it, as a page shows
+    /// it, without a gap.
     pub(in crate::agent) async fn read_settled(
         &self,
         session: &SessionId,
-        mut from: Sequence,
-    ) -> Result<(VecDeque<Page>, Sequence), Problem> {
-        let mut pages = VecDeque::new();
-        while segments::holding(&self.sql, session, from).map_err(|e| failed(&e))?.is_some() {
-            let page = self.read_log(session, from).await?;
-            from = page.records.last().map_or(from, |record| record.sequence) + 1;
-            pages.push_back(page);
-            if pages.len() > REPLAY_PAGES_MAX {
-                pages.pop_front();
+        from: Sequence,
+    ) -> Result<Settled, Problem> {
+        let mut settled = Settled { pages: VecDeque::new(), next: from.max(1), problem: None };
+        let mut bytes = 0;
+        loop {
+            let next = settled.next;
+            let segment = segments::holding(&self.sql, session, next).map_err(|e| failed(&e))?;
+            let Some(segment) = segment else { return Ok(settled) };
+            match self.read_segment(&segment).await {
+                Ok(records) => {
+                    let head = log::head(&self.sql, session).map_err(|e| failed(&e))?;
+                    let (page, size) = records.page(next, head);
+                    settled.next =
+                        page.records.last().map_or(segment.last, |last| last.sequence) + 1;
+                    bytes += size;
+                    settled.pages.push_back((page, size));
+                    while bytes > REPLAY_BYTES_MAX
+                        && let Some((_, size)) = settled.pages.pop_front()
+                    {
+                        bytes -= size;
+                    }
+                }
+                // What comes behind it can be shown.
+                Err(problem) => {
+                    settled.pages.clear();
+                    bytes = 0;
+                    settled.next = segment.last + 1;
+                    settled.problem.get_or_insert(problem);
+                }
             }
         }
-        Ok((pages, from))
     }
 
     async fn read_segment(&self, segment: &Segment) -> Result<Rc<Records>, Problem> {

@@ -181,22 +181,22 @@ impl Records {
         self.records.iter().map(|(record, _)| record)
     }
 
-    /// Those from `from` on, as many as fit a page.
-    pub(crate) fn page(&self, from: Sequence, head: Sequence) -> Page {
+    /// Those from `from` on, as many as fit a page, and their bytes.
+    pub(crate) fn page(&self, from: Sequence, head: Sequence) -> (Page, usize) {
         let mut bytes = 0;
         let mut records: Vec<Record> = Vec::new();
         for (record, size) in &self.records {
             if record.sequence < from {
                 continue;
             }
-            bytes += size;
-            let is_full = records.len() >= PAGE_RECORDS_MAX || bytes > PAGE_BYTES_MAX;
+            let is_full = records.len() >= PAGE_RECORDS_MAX || bytes + size > PAGE_BYTES_MAX;
             if is_full && !records.is_empty() {
                 break;
             }
+            bytes += size;
             records.push(record.clone());
         }
-        Page { records, head }
+        (Page { records, head }, bytes)
     }
 }
 

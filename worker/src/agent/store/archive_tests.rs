@@ -116,7 +116,7 @@ fn read_all(sql: &Memory, bucket: &Bucket, session: &SessionId) -> Vec<Record> {
                 let content = &bucket[&(session.clone(), segment.first)];
                 segment::check(content, segment.bytes, &segment.sha256).unwrap();
                 let head = log::head(sql, session).unwrap();
-                Records::parse(content, segment.first, segment.last).unwrap().page(from, head)
+                Records::parse(content, segment.first, segment.last).unwrap().page(from, head).0
             }
         };
         let Some(last) = page.records.last().map(|record| record.sequence) else { break };

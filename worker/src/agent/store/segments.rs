@@ -53,6 +53,7 @@ fn segment(row: &Row) -> Result<Segment, SqlError> {
 }
 
 /// The first record of a session that is a row; the one behind its head when none is.
+#[cfg(test)]
 pub(crate) fn rows_begin(sql: &dyn Sql, session: &SessionId) -> Result<Sequence, SqlError> {
     let rows =
         sql.run("SELECT MIN(sequence) FROM log WHERE session = ?", &[session.as_str().into()])?;
