@@ -150,6 +150,9 @@ pub const SAVE_TIMEOUT: Duration = Duration::from_mins(2);
 pub const DATA_PACK_BYTES: u64 = 8 * 1024 * 1024;
 /// Size of a pack of folders.
 pub const TREE_PACK_BYTES: u64 = 2 * 1024 * 1024;
+/// Bytes of packs that one maintenance writes anew to get rid of unused parts: a minute's work. The
+/// next maintenance goes on.
+pub const MAINTENANCE_REPACK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Longest single call of the repository's store: a pack on a slow line.
 pub const STORE_CALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Times that a call of the store is tried. With the delays below that is about ten seconds.

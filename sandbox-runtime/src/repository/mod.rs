@@ -74,8 +74,8 @@ pub enum RepositoryError {
     /// A blob's content is not what its name says.
     #[error("the repository holds other content than {0} under that name")]
     WrongContent(String),
-    /// A snapshot names a path that leads out of the workspace.
-    #[error("a snapshot holds the name {0:?}, which is no file name")]
+    /// A snapshot names a path that leads out of the workspace, or two things by one name.
+    #[error("a snapshot holds the name {0:?}, which is no file name or is there twice")]
     UnsafeName(String),
     /// The workspace's disk failed.
     #[error("{} could not be {doing}", .path.display())]

@@ -65,9 +65,9 @@ impl Repository {
         let mut found = Vec::new();
         for file in names {
             let node = self.find(&indexed, root, Path::new(file))?;
-            let Some(node) = node.filter(Node::is_file) else { continue };
+            let Some(mut node) = node.filter(Node::is_file) else { continue };
             let mut content = Vec::new();
-            for (id, _) in self.blobs_of(&indexed, &node)? {
+            for (id, _) in self.blobs_of(&indexed, &mut node)? {
                 content.extend_from_slice(&self.blob(&indexed, id)?);
             }
             found.push(((*file).to_owned(), content));
@@ -79,13 +79,13 @@ impl Repository {
     pub fn restore_file(&self, name: &FileName, path: &Path, folder: &Path) -> Result<bool> {
         let indexed = self.prepared(name)?;
         let root = self.workspace_tree(&indexed, name)?;
-        let Some(node) = self.find(&indexed, root, path)?.filter(Node::is_file) else {
+        let Some(mut node) = self.find(&indexed, root, path)?.filter(Node::is_file) else {
             return Ok(false);
         };
         if let Some(parent) = path.parent() {
             make_folders(folder, parent)?;
         }
-        let blobs = self.blobs_of(&indexed, &node)?;
+        let blobs = self.blobs_of(&indexed, &mut node)?;
         let planned = Planned { path: path.to_owned(), node, blobs };
         self.restore_batch(&indexed, folder, &[planned])?;
         Ok(true)
@@ -101,17 +101,17 @@ impl Repository {
     ) -> Result<Restored> {
         let indexed = self.prepared(name)?;
         let root = self.workspace_tree(&indexed, name)?;
-        let nodes = self.walk(&indexed, root)?;
+        let mut nodes = self.walk(&indexed, root)?;
         for (path, _) in nodes.iter().filter(|(_, node)| node.is_dir()) {
             make_folders(folder, path)?;
         }
         let mut files = Vec::new();
         let mut total = Restored { files: 0, files_total: 0, bytes: 0, bytes_total: 0 };
-        for (path, node) in nodes.iter().filter(|(_, node)| node.is_file()) {
+        for (path, node) in nodes.iter_mut().filter(|(_, node)| node.is_file()) {
+            let blobs = self.blobs_of(&indexed, node)?;
             total.files_total += 1;
             total.bytes_total += node.meta.size;
             let (path, node) = (path.clone(), node.clone());
-            let blobs = self.blobs_of(&indexed, &node)?;
             let first = blobs.first().map(|(_, blob)| blob.clone());
             files.push((first, node.meta.size, Planned { path, node, blobs }));
         }
@@ -284,7 +284,12 @@ fn finish(folder: &Path, nodes: &[(PathBuf, Node)]) -> Result<()> {
     for (path, node) in nodes.iter().rev() {
         let place = folder.join(path);
         match &node.node_type {
-            NodeType::Symlink { .. } => make_link(&place, node.node_type.to_link())?,
+            NodeType::Symlink { .. } => {
+                make_link(&place, node.node_type.to_link())?;
+                if let Some(at) = modified(node) {
+                    date_link(&place, at).map_err(disk(&place, "given its time"))?;
+                }
+            }
             NodeType::Dir => {
                 let mode = node.meta.mode.unwrap_or(0o755) & 0o777;
                 fs::set_permissions(&place, Permissions::from_mode(mode))
@@ -310,6 +315,27 @@ fn finish(folder: &Path, nodes: &[(PathBuf, Node)]) -> Result<()> {
             return Err(RepositoryError::Incomplete(path.clone()));
         }
     }
+    Ok(())
+}
+
+/// Gives a link its time, and not what it leads to.
+fn date_link(place: &Path, at: SystemTime) -> std::io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
+    // The whole seconds before, also of a time before 1970.
+    let (seconds, nanoseconds) = match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => (i64::try_from(after.as_secs()), after.subsec_nanos()),
+        Err(before) => {
+            let before = before.duration();
+            let rest = before.subsec_nanos();
+            let whole = i64::try_from(before.as_secs()).map(|whole| -whole - i64::from(rest > 0));
+            (whole, if rest > 0 { 1_000_000_000 - rest } else { 0 })
+        }
+    };
+    let seconds = seconds.map_err(std::io::Error::other)?;
+    let last_modification = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access, last_modification };
+    utimensat(CWD, place, &times, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(())
 }
 
