@@ -8,6 +8,7 @@ use protocol::workspace::Retention;
 use rustic_core::jiff::{Span, Zoned};
 use rustic_core::{KeepOptions, LimitOption, PruneOptions};
 
+use super::store::Place;
 use super::{Repository, Result};
 use crate::limits::MAINTENANCE_REPACK_BYTES_MAX;
 
@@ -27,6 +28,7 @@ impl Repository {
     /// more, and makes one index of the many small ones. Nobody else may use the repository.
     pub fn maintain(&self, host: &str, retention: &Retention) -> Result<Maintained> {
         let failed = |what: &'static str| move |error| self.backend.blame(what, error);
+        self.backend.preload(&[Place::Config]);
         let open = self.open()?;
         let ours = open
             .get_matching_snapshots(|snapshot| snapshot.hostname == host)
@@ -51,7 +53,9 @@ impl Repository {
         let sizes = plan.stats.size_sum();
         let freed_bytes = sizes.remove + sizes.repackrm + plan.stats.size_unref;
         open.delete_snapshots(&gone).map_err(failed("an old snapshot"))?;
-        open.prune(&options, plan).map_err(failed("the repository"))?;
+        let pruned = open.prune(&options, plan).map_err(failed("the repository"));
+        let settled = self.backend.settle();
+        pruned.and(settled)?;
         let (removed, all) = (gone.len() as u64, judged.len() as u64);
         Ok(Maintained { kept: all - removed, removed, freed_bytes })
     }

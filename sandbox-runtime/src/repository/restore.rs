@@ -66,13 +66,20 @@ impl Repository {
         for file in names {
             let node = self.find(&indexed, root, Path::new(file))?;
             let Some(mut node) = node.filter(Node::is_file) else { continue };
-            let mut content = Vec::new();
-            for (id, _) in self.blobs_of(&indexed, &mut node)? {
-                content.extend_from_slice(&self.blob(&indexed, id)?);
-            }
-            found.push(((*file).to_owned(), content));
+            let blobs = self.blobs_of(&indexed, &mut node)?;
+            found.push(((*file).to_owned(), blobs));
         }
-        Ok(found)
+        let all = found.iter().flat_map(|(_, blobs)| blobs);
+        self.staged(all.map(|(_, blob)| blob.clone()).collect(), || {
+            let content = |(name, blobs): &(String, Vec<(DataId, Blob)>)| {
+                let mut content = Vec::new();
+                for (id, _) in blobs {
+                    content.extend_from_slice(&self.blob(&indexed, *id)?);
+                }
+                Ok((name.clone(), content))
+            };
+            found.iter().map(content).collect()
+        })
     }
 
     /// Restores one file; false when the snapshot has no plain file there.
@@ -183,7 +190,7 @@ impl Repository {
     }
 
     /// Does `work` while these blobs are at hand.
-    fn staged(&self, blobs: Vec<Blob>, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    fn staged<T>(&self, blobs: Vec<Blob>, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let backend = &self.backend;
         let mut staged = Vec::with_capacity(blobs.len());
         let fetched = stretches(blobs).into_iter().try_for_each(|stretch| {

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use protocol::workspace::{FileName, FileNameError};
 use rustic_core::repofile::{BlobType, Node};
-use rustic_core::{BlobId, DataId, TreeId};
+use rustic_core::{DataId, TreeId};
 
 use super::store::StoreError;
 use super::{IndexedFull, Repository, RepositoryError, Result, SAVED_AS};
@@ -178,8 +178,9 @@ impl Repository {
 
     /// A blob of data, decrypted and compared with its name.
     pub(super) fn blob(&self, indexed: &IndexedFull, id: DataId) -> Result<bytes::Bytes> {
+        // Not by the library's cache of 32 MB: what is fetched ahead is at hand, and used once.
         let bytes = indexed
-            .get_blob_cached(&BlobId::from(*id), BlobType::Data)
+            .cat_blob(BlobType::Data, &id.to_hex())
             .map_err(|error| self.backend.blame(&format!("blob {id}"), error))?;
         let is_it = id.blob_matches_reader(bytes.len() as u64, &mut &bytes[..]);
         if is_it { Ok(bytes) } else { Err(RepositoryError::WrongContent(id.to_string())) }

@@ -16,6 +16,7 @@ pub(crate) struct Memory(Mutex<Inner>);
 struct Inner {
     files: HashMap<Place, Bytes>,
     fail_change_in: Option<usize>,
+    fails_once: bool,
     latency: Duration,
     requests: usize,
     written: usize,
@@ -24,7 +25,12 @@ struct Inner {
 impl Inner {
     fn change(&mut self) -> Result<(), StoreError> {
         match &mut self.fail_change_in {
-            Some(0) => return Err(StoreError::Silent("no answer".into())),
+            Some(0) => {
+                if self.fails_once {
+                    self.fail_change_in = None;
+                }
+                return Err(StoreError::Silent("no answer".into()));
+            }
             Some(left) => *left -= 1,
             None => {}
         }
@@ -35,7 +41,14 @@ impl Inner {
 impl Memory {
     /// So many writes and removals succeed from now on; every later one fails.
     pub(crate) fn fail_change_in(&self, changes: Option<usize>) {
-        self.0.lock().unwrap().fail_change_in = changes;
+        let mut inner = self.0.lock().unwrap();
+        (inner.fail_change_in, inner.fails_once) = (changes, false);
+    }
+
+    /// So many writes and removals succeed from now on, the next one fails, and later ones succeed.
+    pub(crate) fn fail_one_change_in(&self, changes: usize) {
+        let mut inner = self.0.lock().unwrap();
+        (inner.fail_change_in, inner.fails_once) = (Some(changes), true);
     }
 
     pub(crate) fn set_latency(&self, latency: Duration) {

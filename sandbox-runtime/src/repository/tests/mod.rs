@@ -111,12 +111,12 @@ impl World {
 
 /// A repository without a password, as the library makes one.
 fn made_with(store: &Arc<Memory>, key: &str) -> Repository {
-    use rustic_core::{ConfigOptions, Credentials, KeyOptions};
+    use rustic_core::{Credentials, KeyOptions};
     let backend = Arc::new(super::backend::Backend::new(store.clone()));
     let credentials = Credentials::Masterkey(serde_json::from_str(key).unwrap());
     super::raw(&backend)
         .unwrap()
-        .init(&credentials, &KeyOptions::default(), &ConfigOptions::default())
+        .init(&credentials, &KeyOptions::default(), &super::config())
         .unwrap();
     Repository::open_with_key(store.clone(), key).unwrap()
 }
@@ -271,6 +271,40 @@ fn wherever_a_save_breaks_off_the_last_good_snapshot_stays_and_the_next_save_suc
         }
         assert_eq!(look(world.restored().path()), look(world.folder.path()));
     }
+}
+
+#[test]
+fn one_write_that_fails_among_others_fails_the_save() {
+    for failing in 0..20 {
+        let mut world = World::new();
+        world.write("a", "one");
+        world.save();
+        let good = look(world.folder.path());
+        // Several packs, and their uploads wait, so that later ones begin before this one fails.
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state.to_be_bytes()[0]
+        };
+        world.write("large", (0..14_000_000).map(|_| noise()).collect::<Vec<u8>>());
+        world.store.set_latency(Duration::from_millis(3));
+        world.store.fail_one_change_in(failing);
+        let result = world.try_save();
+        world.store.set_latency(Duration::ZERO);
+        world.store.fail_change_in(None);
+        world.reopen();
+        if result.is_ok() {
+            assert_eq!(look(world.restored().path()), look(world.folder.path()));
+            assert!(failing >= 6, "only {failing} writes in a save");
+            return;
+        }
+        assert!(matches!(result, Err(RepositoryError::Store(_))), "{failing}: {result:?}");
+        assert_eq!(look(world.restored().path()), good, "after a failure at {failing}");
+        world.save();
+        world.reopen();
+        assert_eq!(look(world.restored().path()), look(world.folder.path()));
+    }
+    panic!("a save never ends");
 }
 
 #[test]
