@@ -105,9 +105,9 @@ fn save_often(
         folder::change_one_line(workspace, files, n)?;
         let small = || Ok(repository.save(workspace, HOST, Some(&last), &[format!("turn:{n}")])?);
         let is_shown = n < 5 || n + 5 >= SMALL_SAVES;
-        let name = format!("one line changed, {}", n + 1);
-        let saved = if is_shown { gauge.measure(&name, small)? } else { small()? };
-        last = saved.snapshot.context("nothing was saved")?;
+        let title = format!("one line changed, {}", n + 1);
+        let done = if is_shown { gauge.measure(&title, small)? } else { small()? };
+        last = done.snapshot.context("nothing was saved")?;
     }
     Ok((repository, last))
 }

@@ -237,7 +237,10 @@ fn make_folders(folder: &Path, below: &Path) -> Result<()> {
     for part in below {
         path.push(part);
         match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => continue,
+            Ok(metadata) if metadata.is_dir() => {
+                open_up(&path, &metadata)?;
+                continue;
+            }
             Ok(_) => fs::remove_file(&path).map_err(disk(&path, "removed"))?,
             Err(_) => {}
         }
@@ -247,6 +250,16 @@ fn make_folders(folder: &Path, below: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A folder of a former life may shut its owner out; the end of the restore shuts it again.
+fn open_up(path: &Path, metadata: &fs::Metadata) -> Result<()> {
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o700 == 0o700 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode | 0o700))
+        .map_err(disk(path, "given its permissions"))
 }
 
 fn modified(node: &Node) -> Option<SystemTime> {
@@ -285,44 +298,41 @@ fn write_file(
     Ok(())
 }
 
-/// Makes the links, gives folders their permissions and times, children first, and looks at every
-/// entry once more.
+/// Makes the links, looks at every entry once more, and gives folders their times and permissions:
+/// last, children first, because some permissions shut out the program too.
 fn finish(folder: &Path, nodes: &[(PathBuf, Node)]) -> Result<()> {
-    for (path, node) in nodes.iter().rev() {
+    for (path, node) in nodes.iter().filter(|(_, node)| node.is_symlink()) {
         let place = folder.join(path);
-        match &node.node_type {
-            NodeType::Symlink { .. } => {
-                make_link(&place, node.node_type.to_link())?;
-                if let Some(at) = modified(node) {
-                    date_link(&place, at).map_err(disk(&place, "given its time"))?;
-                }
-            }
-            NodeType::Dir => {
-                let mode = node.meta.mode.unwrap_or(0o755) & 0o777;
-                fs::set_permissions(&place, Permissions::from_mode(mode))
-                    .map_err(disk(&place, "given its permissions"))?;
-                if let Some(at) = modified(node) {
-                    let opened = File::open(&place).map_err(disk(&place, "opened"))?;
-                    opened.set_modified(at).map_err(disk(&place, "given its time"))?;
-                }
-            }
-            _ => {}
+        make_link(&place, node.node_type.to_link())?;
+        if let Some(at) = modified(node) {
+            date_link(&place, at).map_err(disk(&place, "given its time"))?;
         }
     }
-    for (path, node) in nodes {
-        let found = fs::symlink_metadata(folder.join(path));
-        let is_there = found.is_ok_and(|found| match &node.node_type {
-            NodeType::File => found.is_file() && found.len() == node.meta.size,
-            NodeType::Dir => found.is_dir(),
-            NodeType::Symlink { .. } => found.is_symlink(),
-            // Devices and sockets are never saved; a foreign snapshot may hold some.
-            _ => true,
-        });
-        if !is_there {
-            return Err(RepositoryError::Incomplete(path.clone()));
+    if let Some((path, _)) = nodes.iter().find(|(path, node)| !is_there(&folder.join(path), node)) {
+        return Err(RepositoryError::Incomplete(path.clone()));
+    }
+    for (path, node) in nodes.iter().rev().filter(|(_, node)| node.is_dir()) {
+        let place = folder.join(path);
+        if let Some(at) = modified(node) {
+            let opened = File::open(&place).map_err(disk(&place, "opened"))?;
+            opened.set_modified(at).map_err(disk(&place, "given its time"))?;
         }
+        let mode = node.meta.mode.unwrap_or(0o755) & 0o777;
+        fs::set_permissions(&place, Permissions::from_mode(mode))
+            .map_err(disk(&place, "given its permissions"))?;
     }
     Ok(())
+}
+
+fn is_there(place: &Path, node: &Node) -> bool {
+    let found = fs::symlink_metadata(place);
+    match &node.node_type {
+        NodeType::File => found.is_ok_and(|it| it.is_file() && it.len() == node.meta.size),
+        NodeType::Dir => found.is_ok_and(|it| it.is_dir()),
+        NodeType::Symlink { .. } => found.is_ok_and(|it| it.is_symlink()),
+        // Devices and the like: a foreign snapshot may hold some, and nobody makes them here.
+        _ => true,
+    }
 }
 
 /// Gives a link its time, and not what it leads to.

@@ -184,3 +184,42 @@ fn a_link_keeps_its_time_also_from_before_1970() {
         assert_eq!(seen.modified().unwrap(), at);
     }
 }
+
+/// The program is not root in its container; as root this test shows nothing.
+#[test]
+fn folders_that_their_owner_may_not_enter_read_or_write_come_back() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let chmod = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    let world = World::new();
+    let mut entries = Vec::new();
+    for (path, name, inside, bits) in [
+        ("/w/a", "closed", "/w/a/f", 0o000),
+        ("/w/b", "unlisted", "/w/b/f", 0o300),
+        ("/w/c", "readonly", "/w/c/f", 0o555),
+    ] {
+        let mut entry = folder(path, name);
+        entry.1.meta.mode = Some(bits);
+        entry.1.meta.mtime = Some(std::time::SystemTime::UNIX_EPOCH.try_into().unwrap());
+        entries.extend([entry, file(inside, "f", "content")]);
+    }
+    let name = forge(&world, entries);
+    let target = TempDir::new().unwrap();
+    let at = |path: &str| target.path().join(path);
+    for _ in 0..2 {
+        restore(&world, &name, target.path()).unwrap();
+        for (folder, bits) in [("closed", 0o000), ("unlisted", 0o300), ("readonly", 0o555)] {
+            assert_eq!(mode(&at(folder)), bits);
+            let time = fs::metadata(at(folder)).unwrap().modified().unwrap();
+            assert_eq!(time, std::time::SystemTime::UNIX_EPOCH);
+            chmod(&at(folder), 0o700).unwrap();
+            assert_eq!(fs::read_to_string(at(folder).join("f")).unwrap(), "content");
+            // The next round finds a file that is not as it should be, in a folder as it was.
+            fs::write(at(folder).join("f"), "of a former life").unwrap();
+            chmod(&at(folder), bits).unwrap();
+        }
+    }
+    for folder in ["closed", "unlisted", "readonly"] {
+        chmod(&at(folder), 0o700).unwrap();
+    }
+}

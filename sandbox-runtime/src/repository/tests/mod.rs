@@ -293,8 +293,10 @@ fn one_write_that_fails_among_others_fails_the_save() {
         world.store.set_latency(Duration::ZERO);
         world.store.fail_change_in(None);
         world.reopen();
+        // Too large for a comparison that prints.
+        let large = |folder: &Path| fs::read(folder.join("large")).unwrap();
         if result.is_ok() {
-            assert_eq!(look(world.restored().path()), look(world.folder.path()));
+            assert!(large(world.restored().path()) == large(world.folder.path()));
             assert!(failing >= 6, "only {failing} writes in a save");
             return;
         }
@@ -302,7 +304,7 @@ fn one_write_that_fails_among_others_fails_the_save() {
         assert_eq!(look(world.restored().path()), good, "after a failure at {failing}");
         world.save();
         world.reopen();
-        assert_eq!(look(world.restored().path()), look(world.folder.path()));
+        assert!(large(world.restored().path()) == large(world.folder.path()), "{failing}");
     }
     panic!("a save never ends");
 }
