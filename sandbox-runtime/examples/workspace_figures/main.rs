@@ -93,8 +93,8 @@ fn save_often(
     workspace: &Path,
     files: u64,
 ) -> Result<(Repository, FileName)> {
-    let make = || Ok(Repository::initialise(store.clone(), "a password for figures")?);
-    let made = gauge.measure("a new repository, with a password", make)?;
+    let begin = || Ok(Repository::initialise(store.clone(), "a password for figures")?);
+    let made = gauge.measure("a new repository, with a password", begin)?;
     let key = made.master_key()?;
     drop(made);
     let repository = Repository::open_with_key(store.clone(), &key)?;
