@@ -10,6 +10,7 @@ use integration_tests::model::{Reply, ScriptedModel};
 use integration_tests::stack::{CANARY_KEY, Stack};
 use integration_tests::wait;
 use protocol::session::Item;
+use protocol::workspace::LISTING_V2;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -138,9 +139,32 @@ impl Restic {
     }
 }
 
+/// Where a repository is, its configuration and its keys stay as they are.
+async fn nothing_is_replaced(stack: &Stack) -> Result<()> {
+    let config = "/workspace/main/config";
+    let before = ask(stack, &format!("GET {config}"), &[], b"").await?.body;
+    let other = ask(stack, &format!("POST {config}"), &[], b"another configuration").await?;
+    ensure!(other.status == 403, "another configuration: {}", other.status);
+    let keys = ask(stack, "GET /workspace/main/keys/", &[], b"").await?;
+    ensure!(keys.head.contains("application/vnd.x.restic.rest.v1"), "{}", keys.head);
+    let name = keys.body.split('"').nth(1).context("there is no key")?;
+    let v2 = [("accept", LISTING_V2)];
+    let sized = ask(stack, "GET /workspace/main/keys/", &v2, b"").await?;
+    ensure!(sized.head.contains(LISTING_V2), "{}", sized.head);
+    ensure!(sized.body.contains(name) && sized.body.contains("\"size\""), "{}", sized.body);
+    for path in [config, &format!("/workspace/main/keys/{name}")] {
+        let delete = ask(stack, &format!("DELETE {path}"), &[], b"").await?;
+        ensure!(delete.status == 403, "{path} was deleted: {}", delete.status);
+    }
+    let after = ask(stack, &format!("GET {config}"), &[], b"").await?.body;
+    ensure!(after == before, "the configuration has changed");
+    Ok(())
+}
+
 async fn begun_by_restic(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     let restic = Restic::new(stack, "owner-before").await?;
     restic.run(&["init"]).await?;
+    nothing_is_replaced(stack).await?;
     let folder = restic.folder.join("workspace");
     std::fs::create_dir_all(folder.join("notes"))?;
     std::fs::write(folder.join("notes/from-home.txt"), "packed at home\n")?;

@@ -44,7 +44,11 @@ async fn command(chat: &mut Chat, text: &str) -> Result<String> {
 }
 
 async fn order(stack: &Stack, minutes: i64, ring: u32) -> Result<()> {
-    let faults = json!({ "clock_offset_ms": minutes * 60_000, "ring": ring });
+    order_ms(stack, minutes * 60_000, ring).await
+}
+
+async fn order_ms(stack: &Stack, offset_ms: i64, ring: u32) -> Result<()> {
+    let faults = json!({ "clock_offset_ms": offset_ms, "ring": ring });
     let answer = http::post_json(&stack.url, "/faults", &faults).await?;
     ensure!(answer.status == 204, "{}: {}", answer.status, answer.body);
     Ok(())
@@ -106,10 +110,14 @@ async fn job(stack: &Stack, model: &ScriptedModel) -> Result<()> {
 async fn heartbeat(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     let model = model.topic("HEARTBEAT.md");
     let mut chat = Chat::open(&stack.url, "heart", 0).await?;
-    command(&mut chat, "/schedule heartbeat every 30m").await?;
-    model.says("HEARTBEAT_OK");
+    let answer = command(&mut chat, "/schedule heartbeat every 30m").await?;
+    ensure!(answer.contains("is due"), "{answer}");
+    // A heartbeat that was missed is left out.
     order(stack, 75, 1).await?;
+    model.says("HEARTBEAT_OK");
+    order_ms(stack, 100 * 60_000 + 20_000, 1).await?;
     chat.answer().await?.completed()?;
+    ensure!(outline(&chat.records) == "user assistant completed", "{}", outline(&chat.records));
     let mut later = Chat::open(&stack.url, "heart", 0).await?;
     let status = command(&mut later, "/status").await?;
     ensure!(status.contains("next job"), "{status}");

@@ -3,7 +3,6 @@
 //! Invariant: the exit code is 0 exactly when the command did what it was asked.
 
 mod args;
-mod bench;
 mod build;
 mod cargo;
 mod console;
@@ -13,6 +12,7 @@ mod environment;
 mod limits;
 mod places;
 mod process;
+mod programs;
 mod restore;
 mod setup;
 mod shared_target;
@@ -49,7 +49,8 @@ fn run() -> Result<ExitCode> {
         Command::Build(options) => build::run(&places, options).map(|()| ExitCode::SUCCESS),
         Command::Dev(options) => dev::run(&places, &options),
         Command::Test(options) => test::run(&places, &options),
-        Command::Bench(options) => bench::run(&places, &options),
+        Command::Bench(arguments) => programs::run(&places, "bench", &arguments),
+        Command::Faults(arguments) => programs::run(&places, "faults", &arguments),
         Command::Restore(options) => restore::run(&places, &options),
         Command::Doctor => doctor::run(&places),
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use protocol::chat::ServerFrame;
 use protocol::session::UserMessage;
 use protocol::{Problem, SessionId};
+use sha2::{Digest as _, Sha256};
 
 use super::command::{self, Command, HEARTBEAT, HEARTBEAT_PROMPT, HELP, JobAction};
 use super::core::{Core, books_failed};
@@ -71,9 +72,7 @@ impl Core {
             Command::Jobs => self.list_jobs(),
             Command::Add { schedule, prompt, missed } => {
                 // Of the message's own id, so that a repetition makes no second job.
-                let own = event.chars().filter(char::is_ascii_alphanumeric).take(8);
-                let name = format!("j{}", own.collect::<String>());
-                self.add_job(session, name, schedule, (prompt, missed))
+                self.add_job(session, job_name(event), schedule, (prompt, missed))
             }
             Command::Heartbeat(schedule) => {
                 let what = (HEARTBEAT_PROMPT.trim().to_owned(), Missed::Skip);
@@ -246,5 +245,24 @@ impl Core {
             }
         }
         Ok(())
+    }
+}
+
+/// The name of the job that this message makes.
+fn job_name(event: &str) -> String {
+    let hash = Sha256::digest(event.as_bytes());
+    let digits = hash.iter().take(3).flat_map(|byte| [byte >> 4, byte & 15]);
+    let name: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+    format!("j{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_that_begin_alike_make_jobs_of_their_own() {
+        assert_ne!(job_name("1893f0c-1"), job_name("1893f0c-2"));
+        assert_eq!(job_name("a").len(), 7);
     }
 }

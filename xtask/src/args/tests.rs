@@ -6,7 +6,7 @@ fn parsed(line: &str) -> Result<Command> {
 
 #[test]
 fn every_command_knows_its_help() {
-    for command in ["setup", "build", "dev", "test", "bench", "restore", "doctor"] {
+    for command in ["setup", "build", "dev", "test", "bench", "faults", "restore", "doctor"] {
         for flag in ["--help", "-h"] {
             let Command::Help(text) = parsed(&format!("{command} {flag}")).unwrap() else {
                 panic!("{command} {flag} does not help");
@@ -39,6 +39,12 @@ fn test_takes_one_filter() {
     let expected = TestOptions { fast: true, filter: Some("inbox".into()) };
     assert_eq!(parsed("test inbox --fast").unwrap(), Command::Test(expected));
     assert!(parsed("test a b").is_err());
+}
+
+#[test]
+fn faults_passes_everything_on() {
+    let Command::Faults(rest) = parsed("faults --seed 7").unwrap() else { panic!("not faults") };
+    assert_eq!(rest, ["--seed", "7"]);
 }
 
 #[test]

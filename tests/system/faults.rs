@@ -1,0 +1,27 @@
+//! A short run of the fault harness; `cargo xtask faults` runs longer ones.
+
+use anyhow::{Result, ensure};
+use integration_tests::faults::{Options, run};
+use integration_tests::limits::FAULTS_ROUNDS_IN_TESTS;
+
+use crate::gate::{self, system};
+
+/// One of many that would do; a fixed one makes a failure repeatable.
+const SEED: u64 = 20_261_125;
+
+#[test]
+fn faults() -> gate::Outcome {
+    system("faults", async {
+        let progress: fn(&str) = |line| println!("{line}");
+        let options = Options { seed: SEED, rounds: FAULTS_ROUNDS_IN_TESTS, progress };
+        let report = run(&options).await?;
+        sound(report.is_bad(), &report.json())
+    })
+}
+
+fn sound(is_bad: bool, figures: &serde_json::Value) -> Result<()> {
+    println!("{figures:#}");
+    ensure!(!is_bad, "see `cargo xtask faults --seed {SEED}`: {figures:#}");
+    ensure!(figures["accepted"].as_u64() >= Some(u64::from(FAULTS_ROUNDS_IN_TESTS)), "{figures:#}");
+    Ok(())
+}
