@@ -13,6 +13,7 @@ mod deaths;
 mod door;
 mod doubles;
 mod failures;
+mod faults;
 mod gate;
 mod keeping;
 mod newcomer;

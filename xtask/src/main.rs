@@ -3,7 +3,6 @@
 //! Invariant: the exit code is 0 exactly when the command did what it was asked.
 
 mod args;
-mod bench;
 mod build;
 mod cargo;
 mod console;
@@ -11,6 +10,7 @@ mod dev;
 mod doctor;
 mod environment;
 mod limits;
+mod measured;
 mod places;
 mod process;
 mod setup;
@@ -48,7 +48,8 @@ fn run() -> Result<ExitCode> {
         Command::Build(options) => build::run(&places, options).map(|()| ExitCode::SUCCESS),
         Command::Dev(options) => dev::run(&places, &options),
         Command::Test(options) => test::run(&places, &options),
-        Command::Bench(options) => bench::run(&places, &options),
+        Command::Bench(arguments) => measured::run(&places, "bench", &arguments),
+        Command::Faults(arguments) => measured::run(&places, "faults", &arguments),
         Command::Doctor => doctor::run(&places),
     }
 }

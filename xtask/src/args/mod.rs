@@ -18,6 +18,7 @@ const HELP_BUILD: &str = include_str!("../help/build.txt");
 const HELP_DEV: &str = include_str!("../help/dev.txt");
 const HELP_TEST: &str = include_str!("../help/test.txt");
 const HELP_BENCH: &str = include_str!("../help/bench.txt");
+const HELP_FAULTS: &str = include_str!("../../../tests/src/bin/faults.txt");
 const HELP_DOCTOR: &str = include_str!("../help/doctor.txt");
 
 /// What is asked for.
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Test(TestOptions),
     /// Measure; the arguments are the bench program's.
     Bench(Vec<OsString>),
+    /// Let things go wrong; the arguments are the fault program's.
+    Faults(Vec<OsString>),
     /// Look at the machine.
     Doctor,
 }
@@ -85,7 +88,8 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command> {
         "build" => build(parser),
         "dev" => dev(parser).context("see `cargo xtask dev --help`"),
         "test" => test(parser).context("see `cargo xtask test --help`"),
-        "bench" => bench(parser),
+        "bench" => passed_on(parser, HELP_BENCH, Command::Bench),
+        "faults" => passed_on(parser, HELP_FAULTS, Command::Faults),
         "doctor" => bare(parser, HELP_DOCTOR, Command::Doctor),
         other => bail!("there is no command {other:?}; see `cargo xtask --help`"),
     }
@@ -143,11 +147,15 @@ fn test(mut parser: lexopt::Parser) -> Result<Command> {
     Ok(Command::Test(options))
 }
 
-/// Everything after `bench` belongs to the bench program, which has its own help.
-fn bench(mut parser: lexopt::Parser) -> Result<Command> {
+/// Everything behind the command belongs to a program of its own.
+fn passed_on(
+    mut parser: lexopt::Parser,
+    help: &'static str,
+    command: fn(Vec<OsString>) -> Command,
+) -> Result<Command> {
     let rest: Vec<OsString> = parser.raw_args()?.collect();
     match rest.as_slice() {
-        [only] if only == "--help" || only == "-h" => Ok(Command::Help(HELP_BENCH)),
-        _ => Ok(Command::Bench(rest)),
+        [only] if only == "--help" || only == "-h" => Ok(Command::Help(help)),
+        _ => Ok(command(rest)),
     }
 }

@@ -6,7 +6,7 @@ fn parsed(line: &str) -> Result<Command> {
 
 #[test]
 fn every_command_knows_its_help() {
-    for command in ["setup", "build", "dev", "test", "bench", "doctor"] {
+    for command in ["setup", "build", "dev", "test", "bench", "faults", "doctor"] {
         for flag in ["--help", "-h"] {
             let Command::Help(text) = parsed(&format!("{command} {flag}")).unwrap() else {
                 panic!("{command} {flag} does not help");
@@ -42,11 +42,13 @@ fn test_takes_one_filter() {
 }
 
 #[test]
-fn bench_passes_everything_on() {
+fn bench_and_faults_pass_everything_on() {
     let Command::Bench(rest) = parsed("bench --json --runs 3").unwrap() else {
         panic!("not bench")
     };
     assert_eq!(rest, ["--json", "--runs", "3"]);
+    let Command::Faults(rest) = parsed("faults --seed 7").unwrap() else { panic!("not faults") };
+    assert_eq!(rest, ["--seed", "7"]);
 }
 
 #[test]

@@ -1,0 +1,26 @@
+//! A short run of the fault harness; `cargo xtask faults` makes long ones.
+
+use anyhow::{Result, ensure};
+use integration_tests::faults::{Options, run};
+
+use crate::gate::{self, system};
+
+/// Chosen once, so that a failure can be looked into.
+const SEED: u64 = 20;
+/// As many as fit into half a minute.
+const ROUNDS: u32 = 8;
+
+#[test]
+fn faults() -> gate::Outcome {
+    system("faults", async {
+        let options = Options { seed: SEED, rounds: ROUNDS, progress: |line| println!("{line}") };
+        looked_at(&options).await
+    })
+}
+
+async fn looked_at(options: &Options) -> Result<()> {
+    let report = run(options).await?;
+    println!("{:#}", report.json());
+    ensure!(!report.is_bad(), "something was lost, doubled or broken");
+    Ok(())
+}
