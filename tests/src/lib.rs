@@ -13,5 +13,6 @@ pub mod limits;
 pub mod model;
 pub mod paths;
 pub mod process;
+pub mod restic;
 pub mod stack;
 pub mod wait;

@@ -13,7 +13,9 @@ const ROUNDS: u32 = 8;
 #[test]
 fn faults() -> gate::Outcome {
     system("faults", async {
-        let options = Options { seed: SEED, rounds: ROUNDS, progress: |line| println!("{line}") };
+        let keeper = env!("CARGO_BIN_EXE_faults").into();
+        let progress: fn(&str) = |line| println!("{line}");
+        let options = Options { seed: SEED, rounds: ROUNDS, keeper, progress };
         looked_at(&options).await
     })
 }

@@ -1,25 +1,21 @@
 //! The workspace outlives everything, the owner's stock `restic` reads and writes it, and an idle
 //! agent sleeps whatever alarms ring.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use integration_tests::chat::{Chat, outline};
 use integration_tests::http::{self, Answer};
 use integration_tests::model::{Reply, ScriptedModel};
+use integration_tests::restic::{self, Restic};
 use integration_tests::stack::{CANARY_KEY, Stack};
 use integration_tests::wait;
 use protocol::session::Item;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::gate::{self, skipped, system};
 use crate::scenarios::Scenarios;
 
 /// The token that programs show in these tests.
 const TOKEN: &str = "token-for-programs-3141592653";
-/// Where Debian's package puts it.
-const RESTIC: &str = "/usr/bin/restic";
 const MINUTE_MS: i64 = 60_000;
 
 #[test]
@@ -36,13 +32,15 @@ fn keeping() -> gate::Outcome {
         .await?;
         let mut all = Scenarios::default();
         all.check("who may use the repository", the_door(&stack)).await;
-        if Path::new(RESTIC).exists() {
-            all.check("a workspace that restic began", begun_by_restic(&stack, &model)).await;
-        } else {
-            skipped("keeping::restic", "restic is not installed; `cargo xtask setup` does it");
+        match restic::missing() {
+            None => {
+                let begun = begun_by_restic(&stack, &model);
+                all.check("a workspace that restic began", begun).await;
+            }
+            Some(why) => skipped("keeping::restic", why),
         }
         all.check("files outlive the container", outlives(&stack, &model)).await;
-        if Path::new(RESTIC).exists() {
+        if restic::missing().is_none() {
             all.check("restic reads all of it", read_by_restic(&stack)).await;
         }
         all.check("a bucket that fails", failing_bucket(&stack, &model)).await;
@@ -97,49 +95,8 @@ async fn the_door(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// The owner's own `restic` on the agent's workspace.
-struct Restic {
-    folder: PathBuf,
-}
-
-impl Restic {
-    async fn new(stack: &Stack, name: &str) -> Result<Self> {
-        let folder = stack.folder().join(name);
-        std::fs::create_dir_all(&folder)?;
-        let authority = http::authority(&stack.url);
-        let repository = format!("rest:http://owner:{TOKEN}@{authority}/workspace/main/");
-        std::fs::write(folder.join("repository"), repository)?;
-        let password = ask(stack, "GET /workspace/main/password", &[], b"").await?;
-        ensure!(password.status == 200 && password.body.len() >= 32, "no password: {password:?}");
-        std::fs::write(folder.join("password"), &password.body)?;
-        Ok(Self { folder })
-    }
-
-    /// Runs it and gives what it printed. Nothing secret is in its arguments.
-    async fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(RESTIC)
-            .args(["--no-cache", "--repository-file"])
-            .arg(self.folder.join("repository"))
-            .args(arguments)
-            .env("RESTIC_PASSWORD_FILE", self.folder.join("password"))
-            .current_dir(&self.folder)
-            .output()
-            .await
-            .context("starting restic")?;
-        let said = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        if !output.status.success() {
-            bail!("restic {arguments:?}: {said}");
-        }
-        Ok(said)
-    }
-}
-
 async fn begun_by_restic(stack: &Stack, model: &ScriptedModel) -> Result<()> {
-    let restic = Restic::new(stack, "owner-before").await?;
+    let restic = Restic::new(stack, "owner-before", TOKEN).await?;
     restic.run(&["init"]).await?;
     let folder = restic.folder.join("workspace");
     std::fs::create_dir_all(folder.join("notes"))?;
@@ -173,7 +130,7 @@ async fn outlives(stack: &Stack, model: &ScriptedModel) -> Result<()> {
 }
 
 async fn read_by_restic(stack: &Stack) -> Result<()> {
-    let restic = Restic::new(stack, "owner-after").await?;
+    let restic = Restic::new(stack, "owner-after", TOKEN).await?;
     restic.run(&["check", "--read-data"]).await?;
     let snapshots: Value = serde_json::from_str(&restic.run(&["snapshots", "--json"]).await?)?;
     let snapshots = snapshots.as_array().context("no list of snapshots")?;
@@ -268,8 +225,8 @@ async fn maintained(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     order(stack, &json!({ "clock_offset_ms": 25 * 60 * MINUTE_MS, "ring": 2 })).await?;
     wait::until_true("a tidy repository", || tidy(stack)).await?;
     wait::until_true("sleep", || stack.runtime_now().is_ok_and(|now| now.is_none())).await?;
-    if Path::new(RESTIC).exists() {
-        let restic = Restic::new(stack, "owner-later").await?;
+    if restic::missing().is_none() {
+        let restic = Restic::new(stack, "owner-later", TOKEN).await?;
         restic.run(&["check", "--read-data"]).await?;
     }
     let model = model.topic("next-day");
