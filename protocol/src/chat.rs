@@ -100,6 +100,13 @@ pub enum ServerFrame {
         /// The turn.
         turn: TurnId,
     },
+    /// The answer to a command, for the page that gave it; it is not part of the conversation.
+    Notice {
+        /// The client's id of the command.
+        id: String,
+        /// The answer, Markdown.
+        text: String,
+    },
     /// A turn's answer that no page has said to have. Its text is in the log.
     Answer {
         /// The same however often it is offered.

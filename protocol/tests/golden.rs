@@ -36,6 +36,7 @@ fn every_golden_line_reads_and_writes_back() {
     check::<Record>("record_files.jsonl");
     check::<TurnEvent>("turn_event_saving.jsonl");
     check::<ServerFrame>("server_frame_saving.jsonl");
+    check::<ServerFrame>("server_frame_notice.jsonl");
     check::<ServerFrame>("server_frame_answer.jsonl");
     check::<ClientFrame>("client_frame_received.jsonl");
     check::<TurnRequest>("turn_request.jsonl");

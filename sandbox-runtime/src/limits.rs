@@ -147,9 +147,12 @@ pub const SAVE_INTERVAL: Duration = Duration::from_secs(15);
 pub const SAVE_TIMEOUT: Duration = Duration::from_mins(2);
 /// Size of a pack of data in the workspace's repository: small enough to be held in memory twice,
 /// large enough that a gigabyte is some hundred files.
-pub const DATA_PACK_BYTES: u64 = 8 * 1024 * 1024;
+pub const DATA_PACK_BYTES: u64 = 4 * 1024 * 1024;
 /// Size of a pack of folders.
 pub const TREE_PACK_BYTES: u64 = 2 * 1024 * 1024;
+/// Bytes of packs that one maintenance writes anew to get rid of unused parts: a minute's work. The
+/// next maintenance goes on.
+pub const MAINTENANCE_REPACK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Longest single call of the repository's store: a pack on a slow line.
 pub const STORE_CALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Times that a call of the store is tried. With the delays below that is about ten seconds.
@@ -163,14 +166,18 @@ pub const STORE_LISTING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the repository's files that are kept in memory: the folders of some 50,000 files, which
 /// every save compares with, and the index.
 pub const STORE_CACHE_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// Packs that are on their way to the store at once: as many are in memory.
+pub const STORE_UPLOADS_MAX: usize = 3;
+/// Index files that are read at once. Each save adds a small one until the next maintenance.
+pub const STORE_READ_AHEAD_THREADS: usize = 32;
 /// Threads that fetch when a workspace is restored. They wait for the store most of the time.
 pub const RESTORE_THREADS: usize = 8;
 /// Bytes of files that one thread restores at a time; all threads together hold so many times that.
-pub const RESTORE_BATCH_BYTES: u64 = 4 * 1024 * 1024;
+pub const RESTORE_BATCH_BYTES: u64 = 2 * 1024 * 1024;
 /// Files that one thread restores at a time.
 pub const RESTORE_BATCH_FILES: usize = 256;
 /// Longest stretch of a pack that is fetched in one request.
-pub const RESTORE_FETCH_BYTES_MAX: u32 = 8 * 1024 * 1024;
+pub const RESTORE_FETCH_BYTES_MAX: u32 = 4 * 1024 * 1024;
 /// Bytes that nobody needs and that are fetched nevertheless, because another request would cost
 /// more.
 pub const RESTORE_GAP_BYTES_MAX: u32 = 64 * 1024;

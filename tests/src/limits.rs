@@ -68,3 +68,6 @@ pub const FAULTS_SECOND_IN: u64 = 5;
 
 /// The fault of a round comes within so many milliseconds: about as long as its turns take.
 pub const FAULTS_PAUSE_MS_MAX: u64 = 300;
+
+/// Faults of the short run that belongs to the tests.
+pub const FAULTS_ROUNDS_IN_TESTS: u32 = 16;

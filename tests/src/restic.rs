@@ -1,40 +1,40 @@
-//! The owner's own stock `restic` on the agent's workspace.
+//! The owner's own `restic` on the agent's workspace.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::process::Command;
 
 use crate::http;
 use crate::stack::Stack;
 
 /// Where Debian's package puts it.
-const PROGRAM: &str = "/usr/bin/restic";
+const RESTIC: &str = "/usr/bin/restic";
 
-/// Why there is none on this machine; `None` where there is.
-pub fn missing() -> Option<&'static str> {
-    (!Path::new(PROGRAM).exists()).then_some("restic is not installed; `cargo xtask setup` does it")
+/// Whether it is installed.
+pub fn is_here() -> bool {
+    Path::new(RESTIC).exists()
 }
 
-/// One client with a folder of its own.
+/// A client with a folder of its own.
 #[derive(Debug)]
 pub struct Restic {
-    /// Its working folder.
+    /// Where it runs.
     pub folder: PathBuf,
 }
 
 impl Restic {
-    /// A client of the stack's workspace, let in by the stack's `API_TOKEN`.
-    pub async fn new(stack: &Stack, name: &str, token: &str) -> Result<Self> {
+    /// A client in the stack's folder `name`, which gets the repository's password by `token`.
+    pub async fn new(stack: &Stack, token: &str, name: &str) -> Result<Self> {
         let folder = stack.folder().join(name);
         std::fs::create_dir_all(&folder)?;
         let authority = http::authority(&stack.url);
         let repository = format!("rest:http://owner:{token}@{authority}/workspace/main/");
         std::fs::write(folder.join("repository"), repository)?;
         let bearer = format!("Bearer {token}");
-        let headers = [("authorization", bearer.as_str())];
+        let ask = "GET /workspace/main/password";
         let password =
-            http::send(&stack.url, "GET /workspace/main/password", &headers, b"").await?;
+            http::send(&stack.url, ask, &[("authorization", bearer.as_str())], b"").await?;
         ensure!(password.status == 200 && password.body.len() >= 32, "no password: {password:?}");
         std::fs::write(folder.join("password"), &password.body)?;
         Ok(Self { folder })
@@ -42,7 +42,7 @@ impl Restic {
 
     /// Runs it and gives what it printed. Nothing secret is in its arguments.
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(PROGRAM)
+        let output = Command::new(RESTIC)
             .args(["--no-cache", "--repository-file"])
             .arg(self.folder.join("repository"))
             .args(arguments)

@@ -9,6 +9,7 @@ use integration_tests::restic::{self, Restic};
 use integration_tests::stack::{CANARY_KEY, Stack};
 use integration_tests::wait;
 use protocol::session::Item;
+use protocol::workspace::LISTING_V2;
 use serde_json::{Value, json};
 
 use crate::gate::{self, skipped, system};
@@ -32,15 +33,13 @@ fn keeping() -> gate::Outcome {
         .await?;
         let mut all = Scenarios::default();
         all.check("who may use the repository", the_door(&stack)).await;
-        match restic::missing() {
-            None => {
-                let begun = begun_by_restic(&stack, &model);
-                all.check("a workspace that restic began", begun).await;
-            }
-            Some(why) => skipped("keeping::restic", why),
+        if restic::is_here() {
+            all.check("a workspace that restic began", begun_by_restic(&stack, &model)).await;
+        } else {
+            skipped("keeping::restic", "restic is not installed; `cargo xtask setup` does it");
         }
         all.check("files outlive the container", outlives(&stack, &model)).await;
-        if restic::missing().is_none() {
+        if restic::is_here() {
             all.check("restic reads all of it", read_by_restic(&stack)).await;
         }
         all.check("a bucket that fails", failing_bucket(&stack, &model)).await;
@@ -95,9 +94,32 @@ async fn the_door(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
+/// Where a repository is, its configuration and its keys stay as they are.
+async fn nothing_is_replaced(stack: &Stack) -> Result<()> {
+    let config = "/workspace/main/config";
+    let before = ask(stack, &format!("GET {config}"), &[], b"").await?.body;
+    let other = ask(stack, &format!("POST {config}"), &[], b"another configuration").await?;
+    ensure!(other.status == 403, "another configuration: {}", other.status);
+    let keys = ask(stack, "GET /workspace/main/keys/", &[], b"").await?;
+    ensure!(keys.head.contains("application/vnd.x.restic.rest.v1"), "{}", keys.head);
+    let name = keys.body.split('"').nth(1).context("there is no key")?;
+    let v2 = [("accept", LISTING_V2)];
+    let sized = ask(stack, "GET /workspace/main/keys/", &v2, b"").await?;
+    ensure!(sized.head.contains(LISTING_V2), "{}", sized.head);
+    ensure!(sized.body.contains(name) && sized.body.contains("\"size\""), "{}", sized.body);
+    for path in [config, &format!("/workspace/main/keys/{name}")] {
+        let delete = ask(stack, &format!("DELETE {path}"), &[], b"").await?;
+        ensure!(delete.status == 403, "{path} was deleted: {}", delete.status);
+    }
+    let after = ask(stack, &format!("GET {config}"), &[], b"").await?.body;
+    ensure!(after == before, "the configuration has changed");
+    Ok(())
+}
+
 async fn begun_by_restic(stack: &Stack, model: &ScriptedModel) -> Result<()> {
-    let restic = Restic::new(stack, "owner-before", TOKEN).await?;
+    let restic = Restic::new(stack, TOKEN, "owner-before").await?;
     restic.run(&["init"]).await?;
+    nothing_is_replaced(stack).await?;
     let folder = restic.folder.join("workspace");
     std::fs::create_dir_all(folder.join("notes"))?;
     std::fs::write(folder.join("notes/from-home.txt"), "packed at home\n")?;
@@ -130,7 +152,7 @@ async fn outlives(stack: &Stack, model: &ScriptedModel) -> Result<()> {
 }
 
 async fn read_by_restic(stack: &Stack) -> Result<()> {
-    let restic = Restic::new(stack, "owner-after", TOKEN).await?;
+    let restic = Restic::new(stack, TOKEN, "owner-after").await?;
     restic.run(&["check", "--read-data"]).await?;
     let snapshots: Value = serde_json::from_str(&restic.run(&["snapshots", "--json"]).await?)?;
     let snapshots = snapshots.as_array().context("no list of snapshots")?;
@@ -225,8 +247,8 @@ async fn maintained(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     order(stack, &json!({ "clock_offset_ms": 25 * 60 * MINUTE_MS, "ring": 2 })).await?;
     wait::until_true("a tidy repository", || tidy(stack)).await?;
     wait::until_true("sleep", || stack.runtime_now().is_ok_and(|now| now.is_none())).await?;
-    if restic::missing().is_none() {
-        let restic = Restic::new(stack, "owner-later", TOKEN).await?;
+    if restic::is_here() {
+        let restic = Restic::new(stack, TOKEN, "owner-later").await?;
         restic.run(&["check", "--read-data"]).await?;
     }
     let model = model.topic("next-day");

@@ -20,3 +20,4 @@ mod newcomer;
 mod outbox;
 mod page;
 mod scenarios;
+mod schedule;

@@ -122,6 +122,30 @@ pub(crate) const OUTBOX_CHATS_MAX: usize = 8;
 /// How long a page may stay away before its unseen answers are no longer offered; the log has them.
 pub(crate) const OUTBOX_KEPT_MS: u64 = 30 * OUTBOX_AGE_MS_MAX;
 
+/// Shortest distance between two runs of a job.
+pub(crate) const JOB_INTERVAL_MS_MIN: u64 = 60_000;
+
+/// How late a run may be before it counts as missed: alarms come within seconds.
+pub(crate) const JOB_LATE_MS_MAX: u64 = 60_000;
+
+/// How far away a run may be, and the longest distance between two: ten years.
+pub(crate) const JOB_HORIZON_MS: u64 = 10 * 366 * 24 * 60 * 60 * 1000;
+
+/// How long the results of runs are kept.
+pub(crate) const JOB_RUNS_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Largest prompt of a job, in bytes.
+pub(crate) const JOB_PROMPT_BYTES_MAX: usize = 4_000;
+
+/// Most jobs of an agent.
+pub(crate) const JOBS_MAX: usize = 100;
+
+/// Failed runs in a row after which a job is paused.
+pub(crate) const JOB_FAILURES_MAX: u64 = 5;
+
+/// Most runs that a job's history shows.
+pub(crate) const JOB_HISTORY_MAX: u64 = 10;
+
 /// Longest pause before another start.
 pub(crate) const RESTART_PAUSE_MS_MAX: u64 = 60_000;
 

@@ -64,6 +64,7 @@ fn decisions_do_not_wait() {
         "agent/accept.rs",
         "agent/alarm.rs",
         "agent/chat.rs",
+        "agent/commands.rs",
         "agent/core.rs",
         "agent/deliver.rs",
         "agent/drive.rs",

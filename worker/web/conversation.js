@@ -25,8 +25,10 @@ export { activity, stopRequested } from "./live-turn.js";
  * @typedef {Place & { kind: "ended", result: string, problem: Problem | null,
  *   summary: TurnSummary | null }} EndedEntry
  * @typedef {Place & { kind: "files", problem: Problem | null }} FilesEntry
+ * @typedef {Place & { kind: "notice", asked: string, text: string }} NoticeEntry
  * @typedef {Place & { kind: "unknown", type: string }} UnknownEntry
- * @typedef {UserEntry | AssistantEntry | EndedEntry | FilesEntry | UnknownEntry} Entry
+ * @typedef {UserEntry | AssistantEntry | EndedEntry | FilesEntry | NoticeEntry
+ *   | UnknownEntry} Entry
  * @typedef {{ turn: string, since: number, model: string, input: number, output: number
  *   }} TurnSummary
  * @typedef {import("./pending.js").Pending} Pending
@@ -89,6 +91,8 @@ export function apply(state, frame) {
       return restarted(state, frame.turn);
     case "ended":
       return ended(state, frame.turn);
+    case "notice":
+      return answered(state, frame);
     case "answer":
       // Its text is in the log.
       return state;
@@ -280,6 +284,20 @@ function summarise(summary, { turn, at }, item) {
     input: current.input + input_tokens + cache_read_tokens + cache_write_tokens,
     output: current.output + output_tokens,
   };
+}
+
+/**
+ * A command of ours was answered. The answer is no part of the conversation: it is gone with the
+ * page.
+ * @param {Conversation} state @param {any} frame @returns {Conversation}
+ */
+function answered(state, { id, text }) {
+  const key = `n${id}`;
+  if (state.entries.some((entry) => entry.key === key)) return state;
+  const asked = state.pending.find((message) => message.id === id)?.text ?? "";
+  const place = { key, turn: "", at: 0 };
+  const entry = { kind: /** @type {const} */ ("notice"), ...place, asked, text };
+  return { ...state, pending: without(state.pending, id), entries: [...state.entries, entry] };
 }
 
 /** @param {Conversation} state @param {any} frame @returns {Conversation} */

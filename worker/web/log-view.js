@@ -6,6 +6,7 @@
 import { blockView, durationText } from "./block-view.js";
 import { element } from "./element.js";
 import { ENTRIES_SHOWN_FIRST, ENTRIES_SHOWN_STEP } from "./limits.js";
+import { renderMarkdown } from "./markdown.js";
 
 /**
  * @typedef {import("./conversation.js").Entry} Entry
@@ -106,6 +107,13 @@ function create(entry, options) {
     }
     case "ended":
       return { entry, node: endMark(entry), blocks: [] };
+    case "notice": {
+      const asked = element("p", { class: "meta" }, entry.asked);
+      const answer = element("div", { class: "prose" });
+      answer.append(renderMarkdown(entry.text));
+      const label = { class: "notice", "aria-label": "Answer to a command" };
+      return { entry, node: element("aside", label, asked, answer), blocks: [] };
+    }
     case "files":
       return { entry, node: filesNote(entry), blocks: [] };
     default: {

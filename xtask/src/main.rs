@@ -10,9 +10,9 @@ mod dev;
 mod doctor;
 mod environment;
 mod limits;
-mod measured;
 mod places;
 mod process;
+mod programs;
 mod setup;
 mod shared_target;
 mod steps;
@@ -48,8 +48,8 @@ fn run() -> Result<ExitCode> {
         Command::Build(options) => build::run(&places, options).map(|()| ExitCode::SUCCESS),
         Command::Dev(options) => dev::run(&places, &options),
         Command::Test(options) => test::run(&places, &options),
-        Command::Bench(arguments) => measured::run(&places, "bench", &arguments),
-        Command::Faults(arguments) => measured::run(&places, "faults", &arguments),
+        Command::Bench(arguments) => programs::run(&places, "bench", &arguments),
+        Command::Faults(arguments) => programs::run(&places, "faults", &arguments),
         Command::Doctor => doctor::run(&places),
     }
 }

@@ -1,30 +1,32 @@
 //! The store as `rustic_core` uses it, with a small cache.
 //!
-//! Invariants: what is cached are files that never change and parts of them; the cache is bounded
-//! and the oldest go first; what the store said last of a failure is kept, since the library turns
-//! errors into text.
+//! Invariants: nothing that names a pack is written, and nothing is removed, before every pack that
+//! was written is at the store; what the store said last of a failure is kept, since the library
+//! turns errors into text.
 
-use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use protocol::workspace::{FileKind, FileName, FileNameError};
+use protocol::workspace::{FileKind, FileName, FileNameError, ListedFile};
 use rustic_core::{
     BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend,
 };
 
 use super::RepositoryError;
+use super::cache::{Cache, Part};
 use super::store::{Place, Store, StoreError};
-use crate::limits::STORE_CACHE_BYTES_MAX;
-
-/// A part of a file: all of it when there is no range.
-type Part = (Place, Option<(u32, u32)>);
+use super::uploads::Uploads;
+use crate::limits::STORE_READ_AHEAD_THREADS;
 
 /// The store behind `rustic_core`.
 pub(super) struct Backend {
     store: Arc<dyn Store>,
     cache: Mutex<Cache>,
     failure: Mutex<Option<StoreError>>,
+    uploads: Uploads,
+    /// A listing of the index that is minutes old at most: for the one who asks next.
+    index_listing: Mutex<Option<Vec<ListedFile>>>,
 }
 
 impl std::fmt::Debug for Backend {
@@ -33,46 +35,15 @@ impl std::fmt::Debug for Backend {
     }
 }
 
-#[derive(Default)]
-struct Cache {
-    parts: HashMap<Part, Bytes>,
-    oldest_first: VecDeque<Part>,
-    bytes: usize,
-    /// Parts that a restore has fetched and will need in a moment. Taken out by whoever put them in.
-    staged: HashMap<Part, Bytes>,
-}
-
-impl Cache {
-    fn get(&self, part: &Part) -> Option<Bytes> {
-        let found = self.staged.get(part).or_else(|| self.parts.get(part)).cloned();
-        found.or_else(|| self.slice(part))
-    }
-
-    /// A range of a file that is here as a whole.
-    fn slice(&self, (place, range): &Part) -> Option<Bytes> {
-        let (offset, length) = (*range)?;
-        let whole = self.parts.get(&(place.clone(), None))?;
-        let (start, end) = (offset as usize, offset as usize + length as usize);
-        (end <= whole.len()).then(|| whole.slice(start..end))
-    }
-
-    fn put(&mut self, part: Part, bytes: Bytes) {
-        self.bytes += bytes.len();
-        self.oldest_first.push_back(part.clone());
-        if let Some(before) = self.parts.insert(part, bytes) {
-            self.bytes -= before.len();
-        }
-        while self.bytes > STORE_CACHE_BYTES_MAX
-            && let Some(oldest) = self.oldest_first.pop_front()
-        {
-            self.bytes -= self.parts.remove(&oldest).map_or(0, |bytes| bytes.len());
-        }
-    }
-}
-
 impl Backend {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, cache: Mutex::default(), failure: Mutex::default() }
+        Self {
+            store,
+            cache: Mutex::default(),
+            failure: Mutex::default(),
+            uploads: Uploads::default(),
+            index_listing: Mutex::default(),
+        }
     }
 
     /// Fails when there is no configuration, and so no repository.
@@ -92,13 +63,54 @@ impl Backend {
         Ok(())
     }
 
-    /// Reads files into the cache, beside each other. What fails is left to whoever needs it.
+    /// Reads these files and the whole index into the cache, beside each other, for the library reads
+    /// them one after the other. What fails is left to whoever needs it.
     pub(super) fn preload(&self, places: &[Place]) {
         std::thread::scope(|scope| {
             for place in places {
                 scope.spawn(move || self.read_ahead(place));
             }
+            self.preload_index();
         });
+    }
+
+    fn preload_index(&self) {
+        let listed = match self.store.list(FileKind::Index) {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::debug!(%error, "the index could not be listed ahead");
+                return;
+            }
+        };
+        let place = |file: &ListedFile| Place::File(FileKind::Index, file.name.clone());
+        let places: Vec<Place> = listed.iter().map(place).collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.read_ahead(place);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..places.len().min(STORE_READ_AHEAD_THREADS) {
+                scope.spawn(work);
+            }
+        });
+        *self.index_listing.lock().unwrap_or_else(PoisonError::into_inner) = Some(listed);
+    }
+
+    fn list(&self, kind: FileKind) -> Result<Vec<ListedFile>, StoreError> {
+        if kind == FileKind::Index {
+            let ahead = self.index_listing.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(listed) = ahead {
+                return Ok(listed);
+            }
+        }
+        self.store.list(kind)
+    }
+
+    /// Waits for what is still on its way after an operation, whatever came of that.
+    pub(super) fn settle(&self) -> Result<(), RepositoryError> {
+        Ok(self.uploads.settle()?)
     }
 
     fn read_ahead(&self, place: &Place) {
@@ -142,12 +154,12 @@ impl Backend {
 
     /// Holds a blob until it is taken out again.
     pub(super) fn stage(&self, pack: &FileName, offset: u32, length: u32, bytes: Bytes) {
-        self.lock().staged.insert(blob_part(pack, offset, length), bytes);
+        self.lock().stage(blob_part(pack, offset, length), bytes);
     }
 
     /// Takes a staged blob out.
     pub(super) fn unstage(&self, pack: &FileName, offset: u32, length: u32) {
-        self.lock().staged.remove(&blob_part(pack, offset, length));
+        self.lock().unstage(&blob_part(pack, offset, length));
     }
 
     /// The error behind one of the library's: the store's own where there is one.
@@ -231,7 +243,7 @@ impl ReadBackend for Backend {
                 Err(StoreError::NotFound) => Ok(Vec::new()),
                 Err(error) => Err(error),
             },
-            Some(kind) => self.store.list(kind).and_then(|files| {
+            Some(kind) => self.list(kind).and_then(|files| {
                 let sized = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
                 files.iter().map(|file| Ok((id(&file.name)?, sized(file.size)))).collect()
             }),
@@ -282,9 +294,16 @@ impl WriteBackend for Backend {
         content: BytesList,
     ) -> RusticResult<()> {
         let bytes = joined(&content);
+        // The library does not think that an index or a snapshot is read again; the next save does.
+        let is_kept = cacheable || matches!(file_type, FileType::Index | FileType::Snapshot);
         let written = place(file_type, id).and_then(|place| {
-            self.store.write(&place, bytes.clone())?;
-            if cacheable {
+            if file_type == FileType::Pack {
+                self.uploads.begin(&self.store, place.clone(), bytes.clone())?;
+            } else {
+                self.uploads.settle()?;
+                self.store.write(&place, bytes.clone())?;
+            }
+            if is_kept {
                 self.lock().put((place, None), bytes);
             }
             Ok(())
@@ -293,7 +312,9 @@ impl WriteBackend for Backend {
     }
 
     fn remove(&self, file_type: FileType, id: &Id, _: bool) -> RusticResult<()> {
-        place(file_type, id)
+        let settled = self.uploads.settle();
+        settled
+            .and_then(|()| place(file_type, id))
             .and_then(|place| self.store.remove(&place))
             .map_err(|error| self.failed("Removing a file failed.", error))
     }

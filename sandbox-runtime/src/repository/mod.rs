@@ -1,6 +1,7 @@
 //! The workspace's repository, in restic's format, by `rustic_core`.
 //!
-//! `store` is where its files are, `backend` lets `rustic_core` use it, `tree` reads what a snapshot
+//! `store` is where its files are, `backend` lets `rustic_core` use it (with `cache` and `uploads`
+//! between, because it works file by file), `tree` reads what a snapshot
 //! holds, `restore` brings it back, `save` takes the next one, `maintain` lets old ones go, and
 //! `vault` is all of that as the keeper sees it.
 //!
@@ -9,6 +10,7 @@
 //! is overwritten.
 
 mod backend;
+mod cache;
 mod maintain;
 mod restore;
 mod save;
@@ -17,6 +19,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod uploads;
 pub mod vault;
 
 use std::path::PathBuf;
@@ -30,7 +33,7 @@ use rustic_core::{
 };
 
 use backend::Backend;
-use store::{Store, StoreError};
+use store::{Place, Store, StoreError};
 
 use crate::limits::{DATA_PACK_BYTES, TREE_PACK_BYTES};
 
@@ -74,8 +77,8 @@ pub enum RepositoryError {
     /// A blob's content is not what its name says.
     #[error("the repository holds other content than {0} under that name")]
     WrongContent(String),
-    /// A snapshot names a path that leads out of the workspace.
-    #[error("a snapshot holds the name {0:?}, which is no file name")]
+    /// A snapshot names a path that leads out of the workspace, or two things by one name.
+    #[error("a snapshot holds the name {0:?}, which is no file name or is there twice")]
     UnsafeName(String),
     /// The workspace's disk failed.
     #[error("{} could not be {doing}", .path.display())]
@@ -111,14 +114,9 @@ impl Repository {
     pub fn initialise(store: Arc<dyn Store>, password: &str) -> Result<Self> {
         let backend = Arc::new(Backend::new(store));
         backend.discard_stray_keys()?;
-        let config = ConfigOptions::default()
-            .set_datapack_size(bytesize::ByteSize(DATA_PACK_BYTES))
-            .set_datapack_growfactor(0_u32)
-            .set_treepack_size(bytesize::ByteSize(TREE_PACK_BYTES))
-            .set_treepack_growfactor(0_u32);
         let fresh = raw(&backend)?;
         let opened = fresh
-            .init(&Credentials::password(password), &KeyOptions::default(), &config)
+            .init(&Credentials::password(password), &KeyOptions::default(), &config())
             .map_err(|error| backend.blame("the new repository", error))?;
         let key = opened.key();
         Ok(Self { backend, key })
@@ -168,6 +166,7 @@ impl Repository {
 
     /// With the index of what is there, which is enough to save.
     fn indexed_ids(&self) -> Result<IndexedIds> {
+        self.backend.preload(&[Place::Config]);
         self.open()?.to_indexed_ids().map_err(|error| self.backend.blame("the index", error))
     }
 
@@ -196,6 +195,15 @@ impl Repository {
             .map_err(|error| self.backend.blame("a snapshot", error))?;
         all.into_iter().max().map(|snapshot| name_of(&snapshot)).transpose()
     }
+}
+
+/// How a new repository is laid out. One that a stock client made keeps its own layout.
+fn config() -> ConfigOptions {
+    ConfigOptions::default()
+        .set_datapack_size(bytesize::ByteSize(DATA_PACK_BYTES))
+        .set_datapack_growfactor(0_u32)
+        .set_treepack_size(bytesize::ByteSize(TREE_PACK_BYTES))
+        .set_treepack_growfactor(0_u32)
 }
 
 fn raw(backend: &Arc<Backend>) -> Result<Rustic<()>> {

@@ -65,27 +65,34 @@ impl Repository {
         let mut found = Vec::new();
         for file in names {
             let node = self.find(&indexed, root, Path::new(file))?;
-            let Some(node) = node.filter(Node::is_file) else { continue };
-            let mut content = Vec::new();
-            for (id, _) in self.blobs_of(&indexed, &node)? {
-                content.extend_from_slice(&self.blob(&indexed, id)?);
-            }
-            found.push(((*file).to_owned(), content));
+            let Some(mut node) = node.filter(Node::is_file) else { continue };
+            let blobs = self.blobs_of(&indexed, &mut node)?;
+            found.push(((*file).to_owned(), blobs));
         }
-        Ok(found)
+        let all = found.iter().flat_map(|(_, blobs)| blobs);
+        self.staged(all.map(|(_, blob)| blob.clone()).collect(), || {
+            let content = |(name, blobs): &(String, Vec<(DataId, Blob)>)| {
+                let mut content = Vec::new();
+                for (id, _) in blobs {
+                    content.extend_from_slice(&self.blob(&indexed, *id)?);
+                }
+                Ok((name.clone(), content))
+            };
+            found.iter().map(content).collect()
+        })
     }
 
     /// Restores one file; false when the snapshot has no plain file there.
     pub fn restore_file(&self, name: &FileName, path: &Path, folder: &Path) -> Result<bool> {
         let indexed = self.prepared(name)?;
         let root = self.workspace_tree(&indexed, name)?;
-        let Some(node) = self.find(&indexed, root, path)?.filter(Node::is_file) else {
+        let Some(mut node) = self.find(&indexed, root, path)?.filter(Node::is_file) else {
             return Ok(false);
         };
         if let Some(parent) = path.parent() {
             make_folders(folder, parent)?;
         }
-        let blobs = self.blobs_of(&indexed, &node)?;
+        let blobs = self.blobs_of(&indexed, &mut node)?;
         let planned = Planned { path: path.to_owned(), node, blobs };
         self.restore_batch(&indexed, folder, &[planned])?;
         Ok(true)
@@ -101,17 +108,17 @@ impl Repository {
     ) -> Result<Restored> {
         let indexed = self.prepared(name)?;
         let root = self.workspace_tree(&indexed, name)?;
-        let nodes = self.walk(&indexed, root)?;
+        let mut nodes = self.walk(&indexed, root)?;
         for (path, _) in nodes.iter().filter(|(_, node)| node.is_dir()) {
             make_folders(folder, path)?;
         }
         let mut files = Vec::new();
         let mut total = Restored { files: 0, files_total: 0, bytes: 0, bytes_total: 0 };
-        for (path, node) in nodes.iter().filter(|(_, node)| node.is_file()) {
+        for (path, node) in nodes.iter_mut().filter(|(_, node)| node.is_file()) {
+            let blobs = self.blobs_of(&indexed, node)?;
             total.files_total += 1;
             total.bytes_total += node.meta.size;
             let (path, node) = (path.clone(), node.clone());
-            let blobs = self.blobs_of(&indexed, &node)?;
             let first = blobs.first().map(|(_, blob)| blob.clone());
             files.push((first, node.meta.size, Planned { path, node, blobs }));
         }
@@ -183,7 +190,7 @@ impl Repository {
     }
 
     /// Does `work` while these blobs are at hand.
-    fn staged(&self, blobs: Vec<Blob>, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    fn staged<T>(&self, blobs: Vec<Blob>, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let backend = &self.backend;
         let mut staged = Vec::with_capacity(blobs.len());
         let fetched = stretches(blobs).into_iter().try_for_each(|stretch| {
@@ -230,7 +237,10 @@ fn make_folders(folder: &Path, below: &Path) -> Result<()> {
     for part in below {
         path.push(part);
         match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => continue,
+            Ok(metadata) if metadata.is_dir() => {
+                open_up(&path, &metadata)?;
+                continue;
+            }
             Ok(_) => fs::remove_file(&path).map_err(disk(&path, "removed"))?,
             Err(_) => {}
         }
@@ -240,6 +250,16 @@ fn make_folders(folder: &Path, below: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A folder of a former life may shut its owner out; the end of the restore shuts it again.
+fn open_up(path: &Path, metadata: &fs::Metadata) -> Result<()> {
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o700 == 0o700 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode | 0o700))
+        .map_err(disk(path, "given its permissions"))
 }
 
 fn modified(node: &Node) -> Option<SystemTime> {
@@ -278,38 +298,61 @@ fn write_file(
     Ok(())
 }
 
-/// Makes the links, gives folders their permissions and times, children first, and looks at every
-/// entry once more.
+/// Makes the links, looks at every entry once more, and gives folders their times and permissions:
+/// last, children first, because some permissions shut out the program too.
 fn finish(folder: &Path, nodes: &[(PathBuf, Node)]) -> Result<()> {
-    for (path, node) in nodes.iter().rev() {
+    for (path, node) in nodes.iter().filter(|(_, node)| node.is_symlink()) {
         let place = folder.join(path);
-        match &node.node_type {
-            NodeType::Symlink { .. } => make_link(&place, node.node_type.to_link())?,
-            NodeType::Dir => {
-                let mode = node.meta.mode.unwrap_or(0o755) & 0o777;
-                fs::set_permissions(&place, Permissions::from_mode(mode))
-                    .map_err(disk(&place, "given its permissions"))?;
-                if let Some(at) = modified(node) {
-                    let opened = File::open(&place).map_err(disk(&place, "opened"))?;
-                    opened.set_modified(at).map_err(disk(&place, "given its time"))?;
-                }
-            }
-            _ => {}
+        make_link(&place, node.node_type.to_link())?;
+        if let Some(at) = modified(node) {
+            date_link(&place, at).map_err(disk(&place, "given its time"))?;
         }
     }
-    for (path, node) in nodes {
-        let found = fs::symlink_metadata(folder.join(path));
-        let is_there = found.is_ok_and(|found| match &node.node_type {
-            NodeType::File => found.is_file() && found.len() == node.meta.size,
-            NodeType::Dir => found.is_dir(),
-            NodeType::Symlink { .. } => found.is_symlink(),
-            // Devices and sockets are never saved; a foreign snapshot may hold some.
-            _ => true,
-        });
-        if !is_there {
-            return Err(RepositoryError::Incomplete(path.clone()));
-        }
+    if let Some((path, _)) = nodes.iter().find(|(path, node)| !is_there(&folder.join(path), node)) {
+        return Err(RepositoryError::Incomplete(path.clone()));
     }
+    for (path, node) in nodes.iter().rev().filter(|(_, node)| node.is_dir()) {
+        let place = folder.join(path);
+        if let Some(at) = modified(node) {
+            let opened = File::open(&place).map_err(disk(&place, "opened"))?;
+            opened.set_modified(at).map_err(disk(&place, "given its time"))?;
+        }
+        let mode = node.meta.mode.unwrap_or(0o755) & 0o777;
+        fs::set_permissions(&place, Permissions::from_mode(mode))
+            .map_err(disk(&place, "given its permissions"))?;
+    }
+    Ok(())
+}
+
+fn is_there(place: &Path, node: &Node) -> bool {
+    let found = fs::symlink_metadata(place);
+    match &node.node_type {
+        NodeType::File => found.is_ok_and(|it| it.is_file() && it.len() == node.meta.size),
+        NodeType::Dir => found.is_ok_and(|it| it.is_dir()),
+        NodeType::Symlink { .. } => found.is_ok_and(|it| it.is_symlink()),
+        // Devices and the like: a foreign snapshot may hold some, and nobody makes them here.
+        _ => true,
+    }
+}
+
+/// Gives a link its time, and not what it leads to.
+fn date_link(place: &Path, at: SystemTime) -> std::io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
+    // The whole seconds before, also of a time before 1970.
+    let (seconds, nanoseconds) = match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => (i64::try_from(after.as_secs()), after.subsec_nanos()),
+        Err(before) => {
+            let before = before.duration();
+            let rest = before.subsec_nanos();
+            let whole = i64::try_from(before.as_secs()).map(|whole| -whole - i64::from(rest > 0));
+            (whole, if rest > 0 { 1_000_000_000 - rest } else { 0 })
+        }
+    };
+    let seconds = seconds.map_err(std::io::Error::other)?;
+    let last_modification = Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() };
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access, last_modification };
+    utimensat(CWD, place, &times, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(())
 }
 

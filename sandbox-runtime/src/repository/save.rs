@@ -50,9 +50,11 @@ impl Repository {
             .no_scan(true)
             .parent_opts(parents);
         let source = Folder::new(folder);
-        let saved = indexed
-            .archive(&backup, &source, snapshot, &[folder.to_owned()])
-            .map_err(failed("the new snapshot"))?;
+        let saved = indexed.archive(&backup, &source, snapshot, &[folder.to_owned()]);
+        // When it failed, packs are on their way still, and the next save may need to know.
+        let settled = self.backend.settle();
+        let saved = saved.map_err(failed("the new snapshot"))?;
+        settled?;
         let summary = saved.summary.as_ref();
         let unreadable = source.unreadable().named();
         Ok(Saved {

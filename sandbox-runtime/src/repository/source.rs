@@ -5,7 +5,7 @@
 //! ignore file names is left out; what could not be read is counted and said.
 
 use std::fs::File;
-use std::io::{ErrorKind as IoErrorKind, Read};
+use std::io::{ErrorKind as IoErrorKind, Read, Take};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,13 +132,12 @@ fn node(path: &Path) -> std::io::Result<Option<Node>> {
     let Some(name) = path.file_name() else { return Ok(None) };
     let permissions = metadata.permissions().mode() & 0o777;
     let mtime = metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
-    let (node_type, mode, mtime, size) = if metadata.is_dir() {
-        (NodeType::Dir, MODE_DIR | permissions, mtime, 0)
+    let (node_type, mode, size) = if metadata.is_dir() {
+        (NodeType::Dir, MODE_DIR | permissions, 0)
     } else if metadata.is_symlink() {
-        // A restore cannot give a link its time.
-        (NodeType::from_link(&path.read_link()?), MODE_SYMLINK | 0o777, None, 0)
+        (NodeType::from_link(&path.read_link()?), MODE_SYMLINK | 0o777, 0)
     } else if metadata.is_file() {
-        (NodeType::File, permissions, mtime, metadata.len())
+        (NodeType::File, permissions, metadata.len())
     } else {
         return Ok(None);
     };
@@ -158,7 +157,12 @@ impl ReadSourceOpen for Unopened {
 
     fn open(self) -> RusticResult<Opened> {
         let Self { path, unreadable } = self;
-        match File::open(&path) {
+        // As long as it is now: one that grows as fast as it is read would never end.
+        let opened = File::open(&path).and_then(|file| {
+            let bytes = file.metadata()?.len();
+            Ok(file.take(bytes))
+        });
+        match opened {
             Ok(file) => Ok(Opened { file, path, unreadable }),
             Err(error) => {
                 if error.kind() != IoErrorKind::NotFound {
@@ -174,7 +178,7 @@ impl ReadSourceOpen for Unopened {
 /// A file that is being read.
 #[derive(Debug)]
 pub(super) struct Opened {
-    file: File,
+    file: Take<File>,
     path: PathBuf,
     unreadable: Unreadable,
 }

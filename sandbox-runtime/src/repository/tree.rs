@@ -3,13 +3,13 @@
 //! Invariant: a path that comes out of here has only plain names, so it stays below whatever it is
 //! joined to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use protocol::workspace::{FileName, FileNameError};
 use rustic_core::repofile::{BlobType, Node};
-use rustic_core::{BlobId, DataId, TreeId};
+use rustic_core::{DataId, TreeId};
 
 use super::store::StoreError;
 use super::{IndexedFull, Repository, RepositoryError, Result, SAVED_AS};
@@ -21,6 +21,8 @@ pub(super) struct Blob {
     pub(super) pack: FileName,
     pub(super) offset: u32,
     pub(super) length: u32,
+    /// Bytes of what is in it.
+    pub(super) content_bytes: u32,
 }
 
 /// A stretch of a pack that is fetched in one request, and the blobs in it.
@@ -68,7 +70,9 @@ impl Repository {
             self.read_trees_ahead(indexed, level.iter().map(|(_, id)| *id))?;
             let mut below = Vec::new();
             for (folder, id) in level {
-                for node in self.tree(indexed, id)? {
+                let nodes = self.tree(indexed, id)?;
+                require_one_of_each_name(&nodes)?;
+                for node in nodes {
                     let path = folder.join(plain_name(&node)?);
                     let subtree = node.subtree.filter(|_| node.is_dir());
                     below.extend(subtree.map(|subtree| (path.clone(), subtree)));
@@ -139,14 +143,19 @@ impl Repository {
         })
     }
 
-    /// Where a file's blobs are, in order.
+    /// Where a file's blobs are, in order. The node gets the size of what they hold: it was given one
+    /// before the file was read, and the file may have grown or shrunk meanwhile.
     pub(super) fn blobs_of(
         &self,
         indexed: &IndexedFull,
-        node: &Node,
+        node: &mut Node,
     ) -> Result<Vec<(DataId, Blob)>> {
         let ids = node.content.iter().flatten();
-        ids.map(|id| Ok((*id, self.locate(indexed, id, &id.to_string())?))).collect()
+        let blobs: Vec<_> = ids
+            .map(|id| Ok((*id, self.locate(indexed, id, &id.to_string())?)))
+            .collect::<Result<_>>()?;
+        node.meta.size = blobs.iter().map(|(_, blob)| u64::from(blob.content_bytes)).sum();
+        Ok(blobs)
     }
 
     fn locate<I: rustic_core::PackedId>(
@@ -163,13 +172,15 @@ impl Repository {
             .as_str()
             .parse()
             .map_err(|error: FileNameError| StoreError::Wrong(error.to_string()))?;
-        Ok(Blob { pack, offset: entry.location.offset, length: entry.location.length })
+        let (offset, length) = (entry.location.offset, entry.location.length);
+        Ok(Blob { pack, offset, length, content_bytes: entry.data_length() })
     }
 
     /// A blob of data, decrypted and compared with its name.
     pub(super) fn blob(&self, indexed: &IndexedFull, id: DataId) -> Result<bytes::Bytes> {
+        // Not by the library's cache of 32 MB: what is fetched ahead is at hand, and used once.
         let bytes = indexed
-            .get_blob_cached(&BlobId::from(*id), BlobType::Data)
+            .cat_blob(BlobType::Data, &id.to_hex())
             .map_err(|error| self.backend.blame(&format!("blob {id}"), error))?;
         let is_it = id.blob_matches_reader(bytes.len() as u64, &mut &bytes[..]);
         if is_it { Ok(bytes) } else { Err(RepositoryError::WrongContent(id.to_string())) }
@@ -212,6 +223,15 @@ fn plain_name(node: &Node) -> Result<PathBuf> {
     let is_plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None)
         if part == name.as_os_str() && !has_nul(part));
     if is_plain { Ok(name) } else { Err(RepositoryError::UnsafeName(name.display().to_string())) }
+}
+
+/// With two entries of one name, a folder could be made and then be a link to somewhere else.
+fn require_one_of_each_name(nodes: &[Node]) -> Result<()> {
+    let mut names = HashSet::with_capacity(nodes.len());
+    match nodes.iter().map(Node::name).find(|name| !names.insert(name.clone())) {
+        Some(name) => Err(RepositoryError::UnsafeName(name.to_string_lossy().into_owned())),
+        None => Ok(()),
+    }
 }
 
 fn has_nul(name: &OsStr) -> bool {

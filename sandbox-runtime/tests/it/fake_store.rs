@@ -16,6 +16,8 @@ pub(crate) const MASTER_KEY: &str = include_str!("repository/master_key.json");
 pub(crate) struct FakeStore {
     config: Option<Bytes>,
     files: BTreeMap<(FileKind, FileName), Bytes>,
+    /// The snapshots, in the order in which they were written.
+    snapshots: Vec<FileName>,
     /// How many writes, from now on, are refused.
     pub(crate) refuse_writes: usize,
 }
@@ -23,20 +25,20 @@ pub(crate) struct FakeStore {
 impl Default for FakeStore {
     fn default() -> Self {
         let config = Some(Bytes::from_static(CONFIG));
-        Self { config, files: BTreeMap::new(), refuse_writes: 0 }
+        Self { config, files: BTreeMap::new(), snapshots: Vec::new(), refuse_writes: 0 }
     }
 }
 
 impl FakeStore {
-    /// The names of all snapshots.
+    /// The names of all snapshots, the oldest first.
     pub(crate) fn snapshots(&self) -> Vec<FileName> {
-        let snapshots = self.files.keys().filter(|(kind, _)| *kind == FileKind::Snapshots);
-        snapshots.map(|(_, name)| name.clone()).collect()
+        self.snapshots.clone()
     }
 
     /// Loses everything that was saved.
     pub(crate) fn lose(&mut self) {
         self.files.clear();
+        self.snapshots.clear();
     }
 
     pub(crate) fn serve(
@@ -67,10 +69,14 @@ impl FakeStore {
             }
             WorkspaceRoute::Config(_) => found(self.config.clone(), headers),
             WorkspaceRoute::File(FileAction::Post, kind, name) => {
+                if kind == FileKind::Snapshots && !self.snapshots.contains(&name) {
+                    self.snapshots.push(name.clone());
+                }
                 self.files.insert((kind, name), body);
                 StatusCode::OK.into_response()
             }
             WorkspaceRoute::File(FileAction::Delete, kind, name) => {
+                self.snapshots.retain(|its| kind != FileKind::Snapshots || *its != name);
                 self.files.remove(&(kind, name));
                 StatusCode::OK.into_response()
             }

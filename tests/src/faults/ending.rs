@@ -103,11 +103,11 @@ impl Harness {
 
     /// Has the stock client check every byte of the repository, and restore the newest snapshot.
     async fn ask_restic(&mut self) -> Result<()> {
-        if let Some(why) = restic::missing() {
-            self.report.skip("restic", why.to_owned());
+        if !restic::is_here() {
+            self.report.skip("restic", "it is not installed; `cargo xtask setup` does it".into());
             return Ok(());
         }
-        let restic = Restic::new(&self.victims.stack, "owner", TOKEN).await?;
+        let restic = Restic::new(&self.victims.stack, TOKEN, "owner").await?;
         if let Err(error) = restic.run(&["check", "--read-data"]).await {
             self.report.findings.broken.push(format!("{error:#}"));
             return Ok(());

@@ -35,6 +35,7 @@ const SETTINGS: &[&str] = &[
     "OPENAI_BASE_URL",
     "SANDBOX_INTERNET",
     "SANDBOX_SLEEP_AFTER",
+    "TIME_ZONE",
     "WEBHOOK_REPLY_URL",
     "WEBHOOK_SECRET",
 ];

@@ -68,7 +68,10 @@ impl Core {
             Lifecycle::Cold => self.maintenance_due_ms()?,
             _ => None,
         };
-        Ok([own, maintenance, self.outbox_due_ms()?].into_iter().flatten().min())
+        Ok([own, maintenance, self.outbox_due_ms()?, self.schedule_due_ms()?]
+            .into_iter()
+            .flatten()
+            .min())
     }
 
     fn working(&self) -> Result<bool, Problem> {
@@ -82,6 +85,7 @@ impl Core {
     pub(super) async fn on_alarm(self: &Rc<Self>) -> Result<(), Problem> {
         self.alarm_at_ms.set(None);
         self.run_outbox()?;
+        self.run_schedule()?;
         if self.working()? {
             self.pump()?;
         } else {

@@ -12,6 +12,7 @@ use protocol::{CallId, Problem, ProblemCode, SessionId};
 
 use super::core::{Core, books_failed};
 use super::store::inbox::{self, Origin};
+use super::store::turns::Running;
 use super::store::{log, outbox, turns};
 use crate::limits::REPLAY_RECORDS_MAX;
 use crate::platform::sockets::{self, CLOSE_UNINTELLIGIBLE, Socket};
@@ -89,7 +90,7 @@ impl Core {
     }
 
     /// What is wrong right now, settings first.
-    fn problems(&self) -> Vec<Problem> {
+    pub(super) fn problems(&self) -> Vec<Problem> {
         let workspace = self.sandbox.workspace.borrow().problem.clone();
         let parked = outbox::parked(&self.sql).unwrap_or_default();
         let parked = (parked > 0).then(|| {
@@ -116,6 +117,9 @@ impl Core {
         let session = followed(socket)?;
         check_message(id, &text)?;
         let message = UserMessage { channel: CHANNEL.to_owned(), event: id.to_owned(), text };
+        if self.command(socket, &session, &message).await? {
+            return Ok(());
+        }
         self.take(&session, &message, Origin::default()).await?;
         sockets::send(socket, &ServerFrame::Accepted { id: id.to_owned() });
         Ok(())
@@ -124,9 +128,16 @@ impl Core {
     async fn stop(self: &Rc<Self>, socket: &Socket) -> Result<(), Problem> {
         let session = followed(socket)?;
         let running = turns::running_in(&self.sql, &session).map_err(|e| books_failed(&e))?;
-        let Some(running) = running else { return Ok(()) };
+        match running {
+            Some(running) => self.stop_turn(&running).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops a turn, now or as soon as a life of the container is asked to go on with it.
+    pub(super) async fn stop_turn(&self, running: &Running) -> Result<(), Problem> {
         turns::ask_stop(&self.sql, &running.turn).map_err(|e| books_failed(&e))?;
-        self.cancel(&running).await;
+        self.cancel(running).await;
         Ok(())
     }
 }

@@ -7,6 +7,8 @@
 mod accept;
 mod alarm;
 mod chat;
+mod command;
+mod commands;
 mod core;
 mod deliver;
 mod drive;
@@ -19,6 +21,7 @@ mod maintain;
 mod object;
 pub(crate) mod outbox;
 mod restore;
+pub(crate) mod schedule;
 mod sessions;
 mod sleep;
 mod steer;

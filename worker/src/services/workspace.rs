@@ -14,6 +14,7 @@ use crate::limits::{REPOSITORY_CONFIG_BYTES_MAX, REPOSITORY_FILES_MAX};
 use crate::platform::bucket::{Bucket, BucketError, Put, Writing};
 use crate::platform::http::{self, Body, Request, Response};
 use crate::platform::{Env, object};
+use crate::settings::Settings;
 
 /// Who uses the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,20 +25,28 @@ pub(crate) enum Caller {
     Owner,
 }
 
-/// What a route does to the repository; `None` for what stock clients do with their locks. Pure.
-fn access(route: &WorkspaceRoute) -> Option<Access> {
+/// What a route does to the repository. Whoever may add may also take back a lock of its own. Pure.
+fn access(route: &WorkspaceRoute) -> Access {
     match route {
-        WorkspaceRoute::File(FileAction::Delete | FileAction::Post, FileKind::Locks, _) => None,
         WorkspaceRoute::Create
         | WorkspaceRoute::List(_)
         | WorkspaceRoute::Config(FileAction::Head | FileAction::Get)
-        | WorkspaceRoute::File(FileAction::Head | FileAction::Get, ..) => Some(Access::Read),
-        WorkspaceRoute::Config(FileAction::Post) | WorkspaceRoute::File(FileAction::Post, ..) => {
-            Some(Access::Add)
-        }
+        | WorkspaceRoute::File(FileAction::Head | FileAction::Get, ..) => Access::Read,
+        WorkspaceRoute::Config(FileAction::Post)
+        | WorkspaceRoute::File(FileAction::Post, ..)
+        | WorkspaceRoute::File(FileAction::Delete, FileKind::Locks, _) => Access::Add,
         WorkspaceRoute::Config(FileAction::Delete)
-        | WorkspaceRoute::File(FileAction::Delete, ..) => Some(Access::Delete),
+        | WorkspaceRoute::File(FileAction::Delete, ..) => Access::Delete,
     }
+}
+
+/// Whether a route would delete what the repository cannot be opened without. Pure.
+fn deletes_the_way_in(route: &WorkspaceRoute) -> bool {
+    matches!(
+        route,
+        WorkspaceRoute::Config(FileAction::Delete)
+            | WorkspaceRoute::File(FileAction::Delete, FileKind::Keys, _)
+    )
 }
 
 /// Serves a route of the repository of `agent`.
@@ -48,11 +57,11 @@ pub(crate) async fn serve(
     caller: Caller,
     route: WorkspaceRoute,
 ) -> Result<Response, Problem> {
+    // The container's requests may be the first in an isolate.
+    Settings::of(env).arm_faults();
     let bucket = Bucket::of(env)?;
     let repository = Repository { bucket, agent: agent.clone() };
-    if let Some(access) = access(&route) {
-        repository.admit(env, caller, access, &route).await?;
-    }
+    repository.admit(env, caller, &route).await?;
     match route {
         WorkspaceRoute::Create => Ok(http::empty(200)),
         WorkspaceRoute::Config(action) => {
@@ -111,26 +120,32 @@ impl Repository {
         &self,
         env: &Env,
         caller: Caller,
-        access: Access,
         route: &WorkspaceRoute,
     ) -> Result<(), Problem> {
-        // Without a configuration there is no repository yet: then a key is what a broken-off
-        // creation left behind.
-        let is_stray = access == Access::Delete
-            && matches!(route, WorkspaceRoute::File(_, FileKind::Keys, _))
-            && self.bucket.head(&keys::repository_config(&self.agent)).await?.is_none();
+        let mut access = access(route);
+        if deletes_the_way_in(route) {
+            if !self.is_stray(route).await? {
+                return Err(append_only());
+            }
+            // Whoever may make a repository may clear the ground for it.
+            access = Access::Add;
+        }
         match caller {
-            _ if is_stray => Ok(()),
             Caller::Container(epoch) => {
                 asked(env, &self.agent, epoch, &ObjectRoute::WorkspaceGrant(access)).await
             }
-            Caller::Owner if access == Access::Delete => Err(Problem::new(
-                ProblemCode::Forbidden,
-                "The workspace's repository is append-only.",
-            )
-            .remedy("The agent removes old snapshots itself, once a day.")),
+            Caller::Owner if access == Access::Delete => Err(append_only()),
             Caller::Owner => Ok(()),
         }
+    }
+
+    /// Whether a route is about a key that a broken-off creation left behind: without a
+    /// configuration there is no repository yet.
+    async fn is_stray(&self, route: &WorkspaceRoute) -> Result<bool, Problem> {
+        if !matches!(route, WorkspaceRoute::File(_, FileKind::Keys, _)) {
+            return Ok(false);
+        }
+        Ok(self.bucket.head(&keys::repository_config(&self.agent)).await?.is_none())
     }
 
     async fn head(&self, key: &str) -> Result<Response, Problem> {
@@ -254,6 +269,11 @@ const LISTING_V1: &str = "application/vnd.x.restic.rest.v1";
 const CONTENT: [(&str, &str); 2] =
     [("content-type", "application/octet-stream"), ("cache-control", "no-store")];
 
+fn append_only() -> Problem {
+    Problem::new(ProblemCode::Forbidden, "The workspace's repository is append-only.")
+        .remedy("The agent removes old snapshots itself, once a day; keys and configuration stay.")
+}
+
 fn missing() -> Problem {
     Problem::new(ProblemCode::NotFound, "There is no such file in the repository.")
 }
@@ -297,9 +317,11 @@ impl ByteRange {
         last.is_none_or(|last| first <= last).then_some(Self { first, last })
     }
 
-    /// Offset and length as they are asked of the bucket; `None` for the rest of the file.
+    /// Offset and length as they are asked of the bucket; `None` for the rest of the file, which is
+    /// what a length beyond every file means too.
     fn wanted(self) -> (u64, Option<u64>) {
-        (self.first, self.last.map(|last| last - self.first + 1))
+        let length = self.last.map(|last| last.saturating_sub(self.first).saturating_add(1));
+        (self.first, length.filter(|length| *length <= REPOSITORY_FILE_BYTES_MAX))
     }
 
     /// Offset and length in a file of `size` bytes; `None` when it begins behind the end.
@@ -337,15 +359,25 @@ mod tests {
     }
 
     #[test]
-    fn only_locks_may_be_deleted_by_everybody() {
+    fn a_length_beyond_every_file_is_the_rest_of_the_file() {
+        let wanted = |header: &str| ByteRange::parse(header).map(ByteRange::wanted);
+        assert_eq!(wanted("bytes=2-4"), Some((2, Some(3))));
+        assert_eq!(wanted("bytes=2-"), Some((2, None)));
+        assert_eq!(wanted(&format!("bytes=0-{}", u64::MAX)), Some((0, None)));
+    }
+
+    #[test]
+    fn only_locks_may_be_deleted_by_whoever_may_add() {
         let name: FileName = "0".repeat(64).parse().unwrap();
-        let delete = |kind| access(&WorkspaceRoute::File(FileAction::Delete, kind, name.clone()));
-        assert_eq!(delete(FileKind::Locks), None);
+        let delete = |kind| WorkspaceRoute::File(FileAction::Delete, kind, name.clone());
+        assert_eq!(access(&delete(FileKind::Locks)), Access::Add);
         for kind in FileKind::ALL.into_iter().filter(|kind| *kind != FileKind::Locks) {
-            assert_eq!(delete(kind), Some(Access::Delete));
+            assert_eq!(access(&delete(kind)), Access::Delete);
+            assert_eq!(deletes_the_way_in(&delete(kind)), kind == FileKind::Keys);
         }
-        let config = access(&WorkspaceRoute::Config(FileAction::Delete));
-        assert_eq!(config, Some(Access::Delete));
+        let config = WorkspaceRoute::Config(FileAction::Delete);
+        assert_eq!(access(&config), Access::Delete);
+        assert!(deletes_the_way_in(&config));
     }
 
     proptest! {
@@ -358,11 +390,15 @@ mod tests {
         }
 
         #[test]
-        fn no_header_makes_the_parser_fall(header in "\\PC{0,40}", size: u64) {
+        fn no_header_makes_the_parser_fall(
+            header in "\\PC{0,40}|bytes=[0-9]{1,20}-[0-9]{0,20}",
+            size: u64,
+        ) {
             if let Some(range) = ByteRange::parse(&header)
                 && let Some((offset, length)) = range.within(size)
             {
                 prop_assert!(length > 0 && offset + length <= size);
+                prop_assert!(range.wanted().1.is_none_or(|wanted| wanted >= length));
             }
         }
     }

@@ -15,6 +15,7 @@ pub(crate) use secret::Secret;
 
 use crate::platform::faults::{self, Faults, R2Faults};
 
+use crate::agent::schedule::is_zone;
 use crate::channels::hook::HookSecret;
 use crate::limits::{API_TOKEN_CHARS_MIN, SLEEP_AFTER_MS_DEFAULT, SLEEP_AFTER_MS_MIN};
 
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) model: Result<ModelChoice, Problem>,
     /// How long the container stays without work; `None` for ever.
     pub(crate) sleep_after_ms: Option<u64>,
+    /// The time zone of people who name none: an IANA name.
+    pub(crate) time_zone: String,
     /// What becomes of a message that arrives while a turn runs.
     pub(crate) mid_turn: MidTurn,
     /// Whether the agent's own commands reach the internet.
@@ -147,6 +150,7 @@ impl Settings {
             problems.push(problem.clone());
         }
         let sleep_after_ms = sleep_after(&get, &mut problems);
+        let time_zone = time_zone(&get, &mut problems);
         let mid_turn = mid_turn(&get, &mut problems);
         let internet = boolean(&get, "SANDBOX_INTERNET", true, &mut problems);
         let runtime_variables = runtime_variables(&get, &mut problems);
@@ -160,6 +164,7 @@ impl Settings {
             providers,
             model,
             sleep_after_ms,
+            time_zone,
             mid_turn,
             internet,
             runtime_variables,
@@ -213,6 +218,15 @@ fn api_token(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) 
         return None;
     }
     Some(Secret::new(token))
+}
+
+fn time_zone(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> String {
+    let name = get("TIME_ZONE").unwrap_or_else(|| "UTC".into());
+    if is_zone(&name) {
+        return name;
+    }
+    problems.push(wrong("TIME_ZONE", &format!("{name:?} is no time zone like Europe/Berlin")));
+    "UTC".into()
 }
 
 fn webhook(

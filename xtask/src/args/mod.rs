@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Test(TestOptions),
     /// Measure; the arguments are the bench program's.
     Bench(Vec<OsString>),
-    /// Let things go wrong; the arguments are the fault program's.
+    /// Break it on purpose; the arguments are the fault program's.
     Faults(Vec<OsString>),
     /// Look at the machine.
     Doctor,
@@ -88,8 +88,8 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command> {
         "build" => build(parser),
         "dev" => dev(parser).context("see `cargo xtask dev --help`"),
         "test" => test(parser).context("see `cargo xtask test --help`"),
-        "bench" => passed_on(parser, HELP_BENCH, Command::Bench),
-        "faults" => passed_on(parser, HELP_FAULTS, Command::Faults),
+        "bench" => program(parser, HELP_BENCH, Command::Bench),
+        "faults" => program(parser, HELP_FAULTS, Command::Faults),
         "doctor" => bare(parser, HELP_DOCTOR, Command::Doctor),
         other => bail!("there is no command {other:?}; see `cargo xtask --help`"),
     }
@@ -147,8 +147,8 @@ fn test(mut parser: lexopt::Parser) -> Result<Command> {
     Ok(Command::Test(options))
 }
 
-/// Everything behind the command belongs to a program of its own.
-fn passed_on(
+/// Everything after the name belongs to the program, which has its own help.
+fn program(
     mut parser: lexopt::Parser,
     help: &'static str,
     command: fn(Vec<OsString>) -> Command,

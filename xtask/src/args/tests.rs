@@ -42,13 +42,17 @@ fn test_takes_one_filter() {
 }
 
 #[test]
-fn bench_and_faults_pass_everything_on() {
+fn faults_passes_everything_on() {
+    let Command::Faults(rest) = parsed("faults --seed 7").unwrap() else { panic!("not faults") };
+    assert_eq!(rest, ["--seed", "7"]);
+}
+
+#[test]
+fn bench_passes_everything_on() {
     let Command::Bench(rest) = parsed("bench --json --runs 3").unwrap() else {
         panic!("not bench")
     };
     assert_eq!(rest, ["--json", "--runs", "3"]);
-    let Command::Faults(rest) = parsed("faults --seed 7").unwrap() else { panic!("not faults") };
-    assert_eq!(rest, ["--seed", "7"]);
 }
 
 #[test]

@@ -15,16 +15,40 @@ pub(crate) struct Memory(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     files: HashMap<Place, Bytes>,
-    fail_write_in: Option<usize>,
+    fail_change_in: Option<usize>,
+    fails_once: bool,
     latency: Duration,
     requests: usize,
     written: usize,
 }
 
+impl Inner {
+    fn change(&mut self) -> Result<(), StoreError> {
+        match &mut self.fail_change_in {
+            Some(0) => {
+                if self.fails_once {
+                    self.fail_change_in = None;
+                }
+                return Err(StoreError::Silent("no answer".into()));
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(())
+    }
+}
+
 impl Memory {
-    /// The n-th write from now fails, and every later one.
-    pub(crate) fn fail_write_in(&self, writes: Option<usize>) {
-        self.0.lock().unwrap().fail_write_in = writes;
+    /// So many writes and removals succeed from now on; every later one fails.
+    pub(crate) fn fail_change_in(&self, changes: Option<usize>) {
+        let mut inner = self.0.lock().unwrap();
+        (inner.fail_change_in, inner.fails_once) = (changes, false);
+    }
+
+    /// So many writes and removals succeed from now on, the next one fails, and later ones succeed.
+    pub(crate) fn fail_one_change_in(&self, changes: usize) {
+        let mut inner = self.0.lock().unwrap();
+        (inner.fail_change_in, inner.fails_once) = (Some(changes), true);
     }
 
     pub(crate) fn set_latency(&self, latency: Duration) {
@@ -98,11 +122,7 @@ impl Store for Memory {
 
     fn write(&self, place: &Place, content: Bytes) -> Result<(), StoreError> {
         self.ask(|inner| {
-            match &mut inner.fail_write_in {
-                Some(0) => return Err(StoreError::Silent("no answer".into())),
-                Some(left) => *left -= 1,
-                None => {}
-            }
+            inner.change()?;
             inner.written += content.len();
             inner.files.insert(place.clone(), content);
             Ok(())
@@ -111,6 +131,7 @@ impl Store for Memory {
 
     fn remove(&self, place: &Place) -> Result<(), StoreError> {
         self.ask(|inner| {
+            inner.change()?;
             inner.files.remove(place);
             Ok(())
         })

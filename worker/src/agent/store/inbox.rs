@@ -156,3 +156,41 @@ pub(super) fn take_one(
     )?;
     Ok(!taken.is_empty())
 }
+
+/// The turn under which commands stand: no turn has this name.
+const COMMAND: &str = "command";
+
+/// Notes a command and its answer, so that it is not done again.
+pub(crate) fn note_command(
+    sql: &dyn Sql,
+    session: &SessionId,
+    message: &UserMessage,
+    answer: &str,
+    now_ms: u64,
+) -> Result<(), SqlError> {
+    sql.run(
+        "INSERT INTO inbox (channel, event, session, text, received_at_ms, turn)
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (channel, event) DO NOTHING",
+        &[
+            message.channel.as_str().into(),
+            message.event.as_str().into(),
+            session.as_str().into(),
+            answer.into(),
+            now_ms.into(),
+            COMMAND.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// The answer to a command that was done before.
+pub(crate) fn command_answer(
+    sql: &dyn Sql,
+    message: &UserMessage,
+) -> Result<Option<String>, SqlError> {
+    let rows = sql.run(
+        "SELECT text FROM inbox WHERE channel = ? AND event = ? AND turn = ?",
+        &[message.channel.as_str().into(), message.event.as_str().into(), COMMAND.into()],
+    )?;
+    rows.first().map(|row| text(row, 0).map(str::to_owned)).transpose()
+}

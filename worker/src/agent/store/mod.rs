@@ -7,6 +7,7 @@
 pub(crate) mod chores;
 pub(crate) mod identity;
 pub(crate) mod inbox;
+pub(crate) mod jobs;
 pub(crate) mod lifecycle;
 pub(crate) mod log;
 pub(crate) mod outbox;
@@ -14,6 +15,8 @@ pub(crate) mod schema;
 pub(crate) mod turns;
 pub(crate) mod workspace;
 
+#[cfg(test)]
+mod jobs_tests;
 #[cfg(test)]
 pub(crate) mod memory;
 #[cfg(test)]

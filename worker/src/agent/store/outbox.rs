@@ -4,6 +4,7 @@ use protocol::session::{Block, Item, Outcome};
 use protocol::{SessionId, TurnId};
 
 use super::super::outbox::Next;
+use super::jobs;
 use crate::ports::{Row, Sql, SqlError, Value, number, text};
 
 /// One message that goes out.
@@ -54,9 +55,21 @@ pub(super) fn put(
     if targets.is_empty() {
         return Ok(());
     }
-    let answer = answer(sql, session, turn)?;
-    if answer.trim() == NOTHING_TO_SAY && is_scheduled(sql, turn)? {
-        return Ok(());
+    let Answer { text: mut answer, problem } = answer(sql, session, turn)?;
+    let ended = jobs::ended(sql, turn, problem.as_deref(), now_ms)?;
+    for job in &ended.paused {
+        let note = format!(
+            "\n\nThe job `{job}` has failed too often and is paused. `/schedule resume {job}` lets \
+             it run again."
+        );
+        answer.push_str(&note);
+    }
+    if is_scheduled(sql, turn)? {
+        // Nothing that needs the person, or a failure that they know of already.
+        let is_quiet = answer.trim() == NOTHING_TO_SAY && problem.is_none();
+        if is_quiet || (problem.is_some() && !ended.is_news) {
+            return Ok(());
+        }
     }
     for target in &targets {
         let (channel, chat) = (text(target, 0)?, text(target, 1)?);
@@ -86,20 +99,28 @@ pub(super) fn put(
 /// Whether everything that a turn was asked came from the schedule.
 fn is_scheduled(sql: &dyn Sql, turn: &TurnId) -> Result<bool, SqlError> {
     let others = sql.run(
-        "SELECT 1 FROM inbox WHERE turn = ? AND channel <> 'schedule' LIMIT 1",
-        &[turn.as_str().into()],
+        "SELECT 1 FROM inbox WHERE turn = ? AND channel <> ? LIMIT 1",
+        &[turn.as_str().into(), jobs::CHANNEL.into()],
     )?;
     Ok(others.is_empty())
 }
 
-/// What a turn says to the person: the last thing that the model said, and how it ended otherwise.
-fn answer(sql: &dyn Sql, session: &SessionId, turn: &TurnId) -> Result<String, SqlError> {
+/// What a turn says to the person.
+#[derive(Debug)]
+struct Answer {
+    /// The last thing that the model said, and how the turn ended where it did not end well.
+    text: String,
+    /// Why it failed.
+    problem: Option<String>,
+}
+
+fn answer(sql: &dyn Sql, session: &SessionId, turn: &TurnId) -> Result<Answer, SqlError> {
     let rows = sql.run(
         "SELECT item FROM log WHERE session = ? AND turn = ? ORDER BY sequence DESC",
         &[session.as_str().into(), turn.as_str().into()],
     )?;
-    let mut said = String::new();
-    let mut end = String::new();
+    let mut parts = Vec::new();
+    let mut failure = None;
     for row in &rows {
         let item: Item = serde_json::from_str(text(row, 0)?)
             .map_err(|source| SqlError::Stored { what: "log item", source })?;
@@ -109,21 +130,21 @@ fn answer(sql: &dyn Sql, session: &SessionId, turn: &TurnId) -> Result<String, S
                     Block::Text { text } if !text.trim().is_empty() => Some(text.as_str()),
                     _ => None,
                 });
-                said = texts.collect::<Vec<_>>().join("\n\n");
+                let said = texts.collect::<Vec<_>>().join("\n\n");
+                if !said.is_empty() {
+                    parts.insert(0, said);
+                    break;
+                }
             }
-            Item::TurnEnded { outcome: Outcome::Failed { problem } } => end = problem.to_string(),
-            Item::TurnEnded { outcome: Outcome::Cancelled } => "Stopped.".clone_into(&mut end),
+            Item::TurnEnded { outcome: Outcome::Failed { problem } } => {
+                parts.push(problem.to_string());
+                failure = Some(problem.message);
+            }
+            Item::TurnEnded { outcome: Outcome::Cancelled } => parts.push("Stopped.".to_owned()),
             _ => {}
         }
-        if !said.is_empty() {
-            break;
-        }
     }
-    Ok(match (said.is_empty(), end.is_empty()) {
-        (_, true) => said,
-        (true, false) => end,
-        (false, false) => format!("{said}\n\n{end}"),
-    })
+    Ok(Answer { text: parts.join("\n\n"), problem: failure })
 }
 
 fn outgoing(row: &Row) -> Result<Outgoing, SqlError> {

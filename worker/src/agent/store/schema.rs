@@ -54,6 +54,7 @@ const NOTHING_IS_LOST: &[&str] = &[
     // Where the answer goes; NULL for the channel that brought the message and `chat` there.
     "ALTER TABLE inbox ADD COLUMN chat TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE inbox ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX inbox_turn ON inbox (turn) WHERE turn IS NOT NULL",
     "ALTER TABLE inbox ADD COLUMN reply_channel TEXT",
     "ALTER TABLE inbox ADD COLUMN reply_chat TEXT",
     // What goes out: one row per part of a message, in order per (channel, chat). `state` is

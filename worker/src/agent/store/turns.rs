@@ -161,7 +161,8 @@ pub(crate) fn last_work_ms(sql: &dyn Sql) -> Result<Option<u64>, SqlError> {
     let rows = sql.run(
         // The newest rows are enough, and neither table is read as a whole.
         "SELECT MAX(at_ms) FROM (
-            SELECT * FROM (SELECT received_at_ms AS at_ms FROM inbox ORDER BY id DESC LIMIT 1)
+            SELECT * FROM (SELECT received_at_ms AS at_ms FROM inbox
+                WHERE turn IS NULL OR turn <> 'command' ORDER BY id DESC LIMIT 1)
             UNION ALL SELECT * FROM (SELECT COALESCE(ended_at_ms, started_at_ms) AS at_ms
                 FROM turns ORDER BY rowid DESC LIMIT 16))",
         &[],

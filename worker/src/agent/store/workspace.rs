@@ -86,10 +86,6 @@ pub(crate) fn note_snapshot(sql: &dyn Sql, name: &FileName, now_ms: u64) -> Resu
 
 /// The owner gives up what was saved: the next life begins with an empty folder, until something is
 /// saved again.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the command that asks for it comes with commands")
-)]
 pub(crate) fn ask_start_empty(sql: &dyn Sql) -> Result<(), SqlError> {
     sql.run("UPDATE workspace SET start_empty = 1 WHERE id = 1", &[])?;
     Ok(())

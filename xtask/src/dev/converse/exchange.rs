@@ -84,6 +84,7 @@ impl Exchange {
             | ServerFrame::Restarted { .. }
             | ServerFrame::Progress { .. }
             | ServerFrame::Answer { .. }
+            | ServerFrame::Notice { .. }
             | ServerFrame::Ended { .. } => Vec::new(),
         }
     }
