@@ -131,16 +131,25 @@ fn signature(id: &str, timestamp: &str, body: &[u8]) -> Result<String> {
     Ok(format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes())))
 }
 
-/// Sends a signed message to the hook `name`.
+/// Sends a signed text to the hook `name`.
 pub async fn send(url: &str, name: &str, id: &str, text: &str) -> Result<Answer> {
+    signed(url, name, id, "text/plain", text.as_bytes()).await
+}
+
+/// Sends a signed message with its chat to the hook `name`.
+pub async fn send_json(url: &str, name: &str, id: &str, body: &Value) -> Result<Answer> {
+    signed(url, name, id, "application/json", body.to_string().as_bytes()).await
+}
+
+async fn signed(url: &str, name: &str, id: &str, kind: &str, body: &[u8]) -> Result<Answer> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let timestamp = now.as_secs().to_string();
-    let signature = signature(id, &timestamp, text.as_bytes())?;
+    let signature = signature(id, &timestamp, body)?;
     let headers = [
-        ("content-type", "text/plain"),
+        ("content-type", kind),
         ("webhook-id", id),
         ("webhook-timestamp", timestamp.as_str()),
         ("webhook-signature", signature.as_str()),
     ];
-    http::send(url, &format!("POST /hooks/in/{name}"), &headers, text.as_bytes()).await
+    http::send(url, &format!("POST /hooks/in/{name}"), &headers, body).await
 }

@@ -14,5 +14,6 @@ pub mod limits;
 pub mod model;
 pub mod paths;
 pub mod process;
+pub mod restic;
 pub mod stack;
 pub mod wait;

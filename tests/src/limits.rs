@@ -50,6 +50,22 @@ pub const FAULTS_SESSIONS: u32 = 3;
 /// Rounds after which new conversations begin, so that all of one fits the model's context.
 pub const FAULTS_ROUNDS_PER_SESSION: u32 = 25;
 
+/// Lives of one kept `workerd`: far more than a run of the harness has rounds.
+pub const KEPT_LIVES_MAX: u32 = 100_000;
+
+/// Longest wait for the event after which a fault comes; without one it comes then.
+pub const FAULTS_MOMENT: Duration = Duration::from_secs(3);
+
+/// Longest wait for everything that goes out by webhook to have arrived: a try that hangs takes
+/// half a minute, and the pauses between tries double.
+pub const FAULTS_DELIVERY: Duration = Duration::from_mins(3);
+
+/// Size of the disk that is filled up: a workspace of the harness takes a few hundred kilobytes.
+pub const FAULTS_DISK_BYTES: u64 = 64 * 1024 * 1024;
+
+/// One round in so many has a second fault on top of the first.
+pub const FAULTS_SECOND_IN: u64 = 5;
+
 /// The fault of a round comes within so many milliseconds: about as long as its turns take.
 pub const FAULTS_PAUSE_MS_MAX: u64 = 300;
 

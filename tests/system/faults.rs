@@ -12,8 +12,9 @@ const SEED: u64 = 20_261_125;
 #[test]
 fn faults() -> gate::Outcome {
     system("faults", async {
+        let keeper = env!("CARGO_BIN_EXE_faults").into();
         let progress: fn(&str) = |line| println!("{line}");
-        let options = Options { seed: SEED, rounds: FAULTS_ROUNDS_IN_TESTS, progress };
+        let options = Options { seed: SEED, rounds: FAULTS_ROUNDS_IN_TESTS, keeper, progress };
         let report = run(&options).await?;
         sound(report.is_bad(), &report.json())
     })

@@ -1,26 +1,22 @@
 //! The workspace outlives everything, the owner's stock `restic` reads and writes it, and an idle
 //! agent sleeps whatever alarms ring.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use integration_tests::chat::{Chat, outline};
 use integration_tests::http::{self, Answer};
 use integration_tests::model::{Reply, ScriptedModel};
+use integration_tests::restic::{self, Restic};
 use integration_tests::stack::{CANARY_KEY, Stack};
 use integration_tests::wait;
 use protocol::session::Item;
 use protocol::workspace::LISTING_V2;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::gate::{self, skipped, system};
 use crate::scenarios::Scenarios;
 
 /// The token that programs show in these tests.
 const TOKEN: &str = "token-for-programs-3141592653";
-/// Where Debian's package puts it.
-const RESTIC: &str = "/usr/bin/restic";
 const MINUTE_MS: i64 = 60_000;
 
 #[test]
@@ -37,13 +33,13 @@ fn keeping() -> gate::Outcome {
         .await?;
         let mut all = Scenarios::default();
         all.check("who may use the repository", the_door(&stack)).await;
-        if Path::new(RESTIC).exists() {
+        if restic::is_here() {
             all.check("a workspace that restic began", begun_by_restic(&stack, &model)).await;
         } else {
             skipped("keeping::restic", "restic is not installed; `cargo xtask setup` does it");
         }
         all.check("files outlive the container", outlives(&stack, &model)).await;
-        if Path::new(RESTIC).exists() {
+        if restic::is_here() {
             all.check("restic reads all of it", read_by_restic(&stack)).await;
         }
         all.check("a bucket that fails", failing_bucket(&stack, &model)).await;
@@ -98,47 +94,6 @@ async fn the_door(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// The owner's own `restic` on the agent's workspace.
-struct Restic {
-    folder: PathBuf,
-}
-
-impl Restic {
-    async fn new(stack: &Stack, name: &str) -> Result<Self> {
-        let folder = stack.folder().join(name);
-        std::fs::create_dir_all(&folder)?;
-        let authority = http::authority(&stack.url);
-        let repository = format!("rest:http://owner:{TOKEN}@{authority}/workspace/main/");
-        std::fs::write(folder.join("repository"), repository)?;
-        let password = ask(stack, "GET /workspace/main/password", &[], b"").await?;
-        ensure!(password.status == 200 && password.body.len() >= 32, "no password: {password:?}");
-        std::fs::write(folder.join("password"), &password.body)?;
-        Ok(Self { folder })
-    }
-
-    /// Runs it and gives what it printed. Nothing secret is in its arguments.
-    async fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(RESTIC)
-            .args(["--no-cache", "--repository-file"])
-            .arg(self.folder.join("repository"))
-            .args(arguments)
-            .env("RESTIC_PASSWORD_FILE", self.folder.join("password"))
-            .current_dir(&self.folder)
-            .output()
-            .await
-            .context("starting restic")?;
-        let said = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        if !output.status.success() {
-            bail!("restic {arguments:?}: {said}");
-        }
-        Ok(said)
-    }
-}
-
 /// Where a repository is, its configuration and its keys stay as they are.
 async fn nothing_is_replaced(stack: &Stack) -> Result<()> {
     let config = "/workspace/main/config";
@@ -162,7 +117,7 @@ async fn nothing_is_replaced(stack: &Stack) -> Result<()> {
 }
 
 async fn begun_by_restic(stack: &Stack, model: &ScriptedModel) -> Result<()> {
-    let restic = Restic::new(stack, "owner-before").await?;
+    let restic = Restic::new(stack, TOKEN, "owner-before").await?;
     restic.run(&["init"]).await?;
     nothing_is_replaced(stack).await?;
     let folder = restic.folder.join("workspace");
@@ -197,7 +152,7 @@ async fn outlives(stack: &Stack, model: &ScriptedModel) -> Result<()> {
 }
 
 async fn read_by_restic(stack: &Stack) -> Result<()> {
-    let restic = Restic::new(stack, "owner-after").await?;
+    let restic = Restic::new(stack, TOKEN, "owner-after").await?;
     restic.run(&["check", "--read-data"]).await?;
     let snapshots: Value = serde_json::from_str(&restic.run(&["snapshots", "--json"]).await?)?;
     let snapshots = snapshots.as_array().context("no list of snapshots")?;
@@ -292,8 +247,8 @@ async fn maintained(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     order(stack, &json!({ "clock_offset_ms": 25 * 60 * MINUTE_MS, "ring": 2 })).await?;
     wait::until_true("a tidy repository", || tidy(stack)).await?;
     wait::until_true("sleep", || stack.runtime_now().is_ok_and(|now| now.is_none())).await?;
-    if Path::new(RESTIC).exists() {
-        let restic = Restic::new(stack, "owner-later").await?;
+    if restic::is_here() {
+        let restic = Restic::new(stack, TOKEN, "owner-later").await?;
         restic.run(&["check", "--read-data"]).await?;
     }
     let model = model.topic("next-day");

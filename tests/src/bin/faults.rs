@@ -9,12 +9,21 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use integration_tests::faults::{Options, run};
+use integration_tests::faults::{Options, keep_workerd, run};
 
 const HELP: &str = include_str!("faults.txt");
 const ROUNDS: u32 = 50;
 
 fn main() -> ExitCode {
+    if let Some(kept) = keep_workerd() {
+        return match kept {
+            Ok(code) => u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     match work() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -43,7 +52,8 @@ fn work() -> Result<bool> {
         }
     }
     let progress: fn(&str) = if json { |_| {} } else { |line| println!("{line}") };
-    let options = Options { seed, rounds, progress };
+    let keeper = std::env::current_exe().context("finding this program")?;
+    let options = Options { seed, rounds, keeper, progress };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(run(&options))?;
     let figures = report.json();

@@ -66,6 +66,11 @@ pub fn look(
         if !words.contains(task.as_str()) {
             findings.lost.push(format!("{session}: task {task} has no answer"));
         }
+        // A model that was told of lost files looks again and says once more that all is done.
+        let told = said(records, task);
+        if told > 1 + files_lost(records) {
+            findings.duplicated.push(format!("{session}: {task} is answered {told} times"));
+        }
         let times = effects.get(task).copied().unwrap_or(0);
         if times == 0 {
             findings.lost.push(format!("{session}: the side effect of {task}"));
@@ -75,6 +80,20 @@ pub fn look(
         }
     }
     findings
+}
+
+/// How many answers say that a task is done.
+fn said(records: &[Record], task: &str) -> usize {
+    let says = |record: &&Record| {
+        let text = assistant_text(std::slice::from_ref(record));
+        text.split_whitespace().any(|word| word == task)
+    };
+    records.iter().filter(says).count()
+}
+
+/// How often a model was told that files were lost.
+fn files_lost(records: &[Record]) -> usize {
+    records.iter().filter(|record| matches!(record.item, Item::FilesLost { .. })).count()
 }
 
 /// How many calls for a task's side effect were interrupted.
@@ -180,6 +199,8 @@ mod tests {
         assert_eq!(found(twice, 1).duplicated.len(), 1);
         assert_eq!(found(vec![user("m1"), says("done s-a"), ended()], 2).effects_twice.len(), 1);
         assert_eq!(found(vec![user("m1"), says("done s-a")], 1).broken.len(), 1);
+        let twice = vec![user("m1"), says("done s-a"), says("done s-a"), ended()];
+        assert_eq!(found(twice, 1).duplicated.len(), 1);
     }
 
     #[test]

@@ -3,12 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::chance::Chance;
+use super::disk::Disk;
 use super::player::{Player, Trouble};
+use crate::hook::{Receiver, Reception};
 use crate::http;
+use crate::limits::{CONDITION, POLL};
 use crate::process::{Signal, send};
 use crate::stack::Stack;
 
@@ -21,6 +25,8 @@ pub enum Kind {
     EndRuntime,
     /// Everything is killed, workerd included, and started again on the same state.
     KillAll,
+    /// workerd alone is killed: the object is reset, its container runs on.
+    KillWorkerd,
     /// The model's answer breaks off.
     CutModel,
     /// The model falls silent in mid-answer.
@@ -37,55 +43,61 @@ pub enum Kind {
     ClockAhead,
     /// The clock jumps back.
     ClockBack,
-    /// Every message is sent twice.
+    /// Every message is sent twice; those by webhook three times and out of order.
     SentTwice,
+    /// The receiver of answers refuses, fails, or takes one and says nothing.
+    FailReceiver,
+    /// The container's disk is full for a while.
+    FillDisk,
 }
 
-/// The kinds, each as often as it is to come.
-const TABLE: &[(Kind, u64)] = &[
-    (Kind::KillRuntime, 26),
-    (Kind::EndRuntime, 12),
-    (Kind::KillAll, 6),
-    (Kind::CutModel, 10),
-    (Kind::StallModel, 4),
-    (Kind::FailR2, 10),
-    (Kind::SlowR2, 6),
-    (Kind::LoseR2Answers, 10),
-    (Kind::RingTwice, 5),
-    (Kind::ClockAhead, 4),
-    (Kind::ClockBack, 3),
-    (Kind::SentTwice, 4),
+/// The kinds, each with its name and how often it is to come.
+const TABLE: &[(Kind, &str, u64)] = &[
+    (Kind::KillRuntime, "kill_runtime", 26),
+    (Kind::EndRuntime, "end_runtime", 12),
+    (Kind::KillAll, "kill_all", 6),
+    (Kind::KillWorkerd, "kill_workerd", 14),
+    (Kind::CutModel, "cut_model", 10),
+    (Kind::StallModel, "stall_model", 4),
+    (Kind::FailR2, "fail_r2", 10),
+    (Kind::SlowR2, "slow_r2", 6),
+    (Kind::LoseR2Answers, "lose_r2_answers", 10),
+    (Kind::RingTwice, "ring_twice", 5),
+    (Kind::ClockAhead, "clock_ahead", 4),
+    (Kind::ClockBack, "clock_back", 3),
+    (Kind::SentTwice, "sent_twice", 6),
+    (Kind::FailReceiver, "fail_receiver", 5),
+    (Kind::FillDisk, "fill_disk", 5),
 ];
 
-/// What the issue of faults names and this machine or product cannot do, with the reason.
-pub(super) const SKIPPED: &[(&str, &str)] =
-    &[("disk_full", "the container's stand-in has no disk of its own that could be full")];
+/// What the faults are done to.
+#[derive(Debug)]
+pub(super) struct Victims {
+    /// The small disk below the containers, where there is one. Before the stack, which uses it.
+    pub(super) disk: Option<Disk>,
+    /// The product.
+    pub(super) stack: Stack,
+    /// Its model.
+    pub(super) player: Player,
+    /// Where its answers by webhook go.
+    pub(super) receiver: Receiver,
+    /// Whether workerd comes back by itself.
+    pub(super) is_kept: bool,
+}
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::KillRuntime => "kill_runtime",
-            Self::EndRuntime => "end_runtime",
-            Self::KillAll => "kill_all",
-            Self::CutModel => "cut_model",
-            Self::StallModel => "stall_model",
-            Self::FailR2 => "fail_r2",
-            Self::SlowR2 => "slow_r2",
-            Self::LoseR2Answers => "lose_r2_answers",
-            Self::RingTwice => "ring_twice",
-            Self::ClockAhead => "clock_ahead",
-            Self::ClockBack => "clock_back",
-            Self::SentTwice => "sent_twice",
-        })
+        let row = TABLE.iter().find(|(kind, ..)| kind == self);
+        f.pad(row.map_or("unknown", |(_, name, _)| *name))
     }
 }
 
 impl Kind {
-    /// The next one.
-    pub fn choose(chance: &mut Chance) -> Self {
-        let all = TABLE.iter().map(|(_, weight)| weight).sum();
+    /// The next one. The same number chooses the same one whatever the machine can do.
+    pub(super) fn choose(chance: &mut Chance) -> Self {
+        let all = TABLE.iter().map(|(.., weight)| weight).sum();
         let mut place = chance.below(all);
-        for (kind, weight) in TABLE {
+        for (kind, _, weight) in TABLE {
             if place < *weight {
                 return *kind;
             }
@@ -94,13 +106,18 @@ impl Kind {
         Self::KillRuntime
     }
 
+    /// This one, or one that these victims can suffer in its place.
+    pub(super) fn possible(self, victims: &Victims) -> Self {
+        match self {
+            Self::KillWorkerd if !victims.is_kept => Self::KillAll,
+            Self::FillDisk if victims.disk.is_none() => Self::KillRuntime,
+            other => other,
+        }
+    }
+
     /// Does it, and for what lasts also its end.
-    pub(super) async fn happen(
-        self,
-        stack: &mut Stack,
-        player: &Player,
-        chance: &mut Chance,
-    ) -> Result<()> {
+    pub(super) async fn happen(self, victims: &mut Victims, chance: &mut Chance) -> Result<()> {
+        let stack = &mut victims.stack;
         match self {
             Self::KillRuntime => signal_runtime(stack, Signal::Kill),
             Self::EndRuntime => signal_runtime(stack, Signal::Term),
@@ -108,41 +125,57 @@ impl Kind {
                 stack.kill().await?;
                 stack.start_again().await
             }
+            Self::KillWorkerd => stack.kill_workerd(),
             Self::CutModel => {
-                player.trouble(Trouble::Cut);
+                victims.player.trouble(Trouble::Cut);
                 Ok(())
             }
             Self::StallModel => {
-                player.trouble(Trouble::Stall);
+                victims.player.trouble(Trouble::Stall);
                 Ok(())
             }
-            Self::FailR2 => {
-                let seed = chance.number() >> 1;
-                let faults = json!({ "r2": { "fail_per_mille": 300, "seed": seed } });
-                for_a_while(stack, &faults, chance).await
-            }
-            Self::SlowR2 => for_a_while(stack, &json!({ "r2": { "delay_ms": 80 } }), chance).await,
-            Self::LoseR2Answers => {
-                let seed = chance.number() >> 1;
-                let faults = json!({ "r2": { "lose_answer_per_mille": 300, "seed": seed } });
-                for_a_while(stack, &faults, chance).await
-            }
             Self::RingTwice => order(stack, &json!({ "ring": 3 })).await,
-            Self::ClockAhead => {
-                let hours = 1 + chance.below(5);
-                let offset = i64::try_from(hours * 3_600_000)?;
-                order(stack, &json!({ "clock_offset_ms": offset, "ring": 2 })).await?;
-                for_a_while(stack, &json!({ "clock_offset_ms": offset }), chance).await
-            }
-            Self::ClockBack => {
-                let faults = json!({ "clock_offset_ms": -600_000, "ring": 2 });
-                for_a_while(stack, &faults, chance).await
-            }
-            // The pages do it.
+            // The pages and the senders of webhooks do it.
             Self::SentTwice => Ok(()),
+            Self::FailReceiver => {
+                victims.receiver.script(RECEPTIONS);
+                Ok(())
+            }
+            Self::FillDisk => full_for_a_while(victims, chance).await,
+            Self::FailR2
+            | Self::SlowR2
+            | Self::LoseR2Answers
+            | Self::ClockAhead
+            | Self::ClockBack => self.last(stack, chance).await,
         }
     }
+
+    /// Does what is told to the Worker and lasts for a while.
+    async fn last(self, stack: &Stack, chance: &mut Chance) -> Result<()> {
+        let seed = chance.number() >> 1;
+        let faults = match self {
+            Self::FailR2 => json!({ "r2": { "fail_per_mille": 300, "seed": seed } }),
+            Self::SlowR2 => json!({ "r2": { "delay_ms": 80 } }),
+            Self::LoseR2Answers => json!({ "r2": { "lose_answer_per_mille": 300, "seed": seed } }),
+            Self::ClockAhead => {
+                let hours = 1 + chance.below(5);
+                json!({ "clock_offset_ms": i64::try_from(hours * 3_600_000)?, "ring": 2 })
+            }
+            _ => json!({ "clock_offset_ms": -600_000, "ring": 2 }),
+        };
+        order(stack, &faults).await?;
+        a_while(chance).await;
+        calm(stack).await
+    }
 }
+
+/// What a failing receiver does, one after the other.
+const RECEPTIONS: &[Reception] = &[
+    Reception::Status(500),
+    Reception::Status(429),
+    Reception::Status(503),
+    Reception::TakeAndHang,
+];
 
 /// No faults any more.
 pub(super) async fn calm(stack: &Stack) -> Result<()> {
@@ -157,14 +190,28 @@ fn signal_runtime(stack: &Stack, signal: Signal) -> Result<()> {
     Ok(())
 }
 
-async fn for_a_while(stack: &Stack, faults: &Value, chance: &mut Chance) -> Result<()> {
-    order(stack, faults).await?;
-    tokio::time::sleep(Duration::from_millis(200 + chance.below(800))).await;
-    calm(stack).await
+async fn full_for_a_while(victims: &Victims, chance: &mut Chance) -> Result<()> {
+    let Some(disk) = &victims.disk else { return Ok(()) };
+    disk.fill()?;
+    a_while(chance).await;
+    disk.clear()
+}
+
+async fn a_while(chance: &mut Chance) {
+    sleep(Duration::from_millis(200 + chance.below(800))).await;
 }
 
 async fn order(stack: &Stack, faults: &Value) -> Result<()> {
-    let answer = http::post_json(&stack.url, "/faults", faults).await?;
-    ensure!(answer.status == 204, "/faults: {} {}", answer.status, answer.body);
-    Ok(())
+    let deadline = Instant::now() + CONDITION;
+    loop {
+        match http::post_json(&stack.url, "/faults", faults).await {
+            Ok(answer) if answer.status == 204 => return Ok(()),
+            // An earlier fault may not be over yet.
+            said if Instant::now() > deadline => {
+                let answer = said.context("asking for faults")?;
+                bail!("/faults: {} {}", answer.status, answer.body);
+            }
+            _ => sleep(POLL).await,
+        }
+    }
 }

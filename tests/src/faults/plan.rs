@@ -169,7 +169,8 @@ impl Task {
         let (name, arguments) = match (step, looks) {
             (0, false) => ("write", json!({ "path": format!("work/{name}.txt"), "content": name })),
             (0, true) => bash(seen(format!("[ -s work/{name}.txt ]"))),
-            (1, false) => bash(format!("echo {name} >> '{effects}/{name}'")),
+            // The pause leaves time for a fault between the effect and the call's end.
+            (1, false) => bash(format!("echo {name} >> '{effects}/{name}'; sleep 0.05")),
             (1, true) => bash(seen(format!("[ -s '{effects}/{name}' ]"))),
             (_, false) => bash(format!(": {name}; echo {name} >> work/lines.{}", session(name))),
             (_, true) => bash(seen(format!("grep -qx {name} work/lines.{}", session(name)))),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::books::Findings;
-use super::kinds::{Kind, SKIPPED};
+use super::kinds::Kind;
 
 /// The figures of one run.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct Report {
     wanted: u32,
     faults: BTreeMap<Kind, u32>,
     recovery_ms: Vec<u128>,
+    skipped: BTreeMap<&'static str, String>,
     /// Messages that were accepted.
     pub accepted: usize,
     /// Messages that were answered.
@@ -25,6 +26,12 @@ pub struct Report {
     pub explained: usize,
     /// How often the model was asked.
     pub model_calls: usize,
+    /// Answers that the receiver of webhooks has taken, repetitions among them.
+    pub delivered: usize,
+    /// Answers that no page has said to have.
+    pub unread: usize,
+    /// Snapshots of the workspace that the stock client has checked.
+    pub snapshots: usize,
     /// What was found wrong.
     pub findings: Findings,
     /// Why the run ended early, if it did.
@@ -40,18 +47,30 @@ impl Report {
             wanted: options.rounds,
             faults: BTreeMap::new(),
             recovery_ms: Vec::new(),
+            skipped: BTreeMap::new(),
             accepted: 0,
             answered: 0,
             explained: 0,
             model_calls: 0,
+            delivered: 0,
+            unread: 0,
+            snapshots: 0,
             findings: Findings::default(),
             error: None,
             kept: None,
         }
     }
 
-    pub(super) fn round(&mut self, kind: Kind, took: Duration) {
-        *self.faults.entry(kind).or_default() += 1;
+    /// Notes what this machine cannot do or suffer, and why.
+    pub(super) fn skip(&mut self, what: &'static str, why: String) {
+        self.skipped.insert(what, why);
+    }
+
+    /// Notes a round: its faults, and how long it took from the first to the last answer.
+    pub(super) fn round(&mut self, kinds: impl Iterator<Item = Kind>, took: Duration) {
+        for kind in kinds {
+            *self.faults.entry(kind).or_default() += 1;
+        }
         self.recovery_ms.push(took.as_millis());
     }
 
@@ -80,13 +99,16 @@ impl Report {
             "answered": self.answered,
             "failed_explained": self.explained,
             "model_calls": self.model_calls,
+            "answers_by_webhook": self.delivered,
+            "answers_unread": self.unread,
+            "snapshots_checked": self.snapshots,
             "lost": self.findings.lost.len(),
             "duplicated_without_label": self.findings.duplicated.len(),
             "side_effects_twice_without_label": self.findings.effects_twice.len(),
             "files_lost": self.findings.files_lost.len(),
             "sessions_broken": self.findings.broken.len(),
             "recover_ms": { "p50": self.percentile(50), "p95": self.percentile(95) },
-            "skipped": SKIPPED.iter().copied().collect::<BTreeMap<_, _>>(),
+            "skipped": self.skipped,
             "details": {
                 "lost": self.findings.lost,
                 "duplicated": self.findings.duplicated,

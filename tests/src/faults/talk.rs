@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use protocol::chat::ServerFrame;
+use anyhow::{Context, Result, bail, ensure};
+use protocol::chat::{ClientFrame, ServerFrame};
 use protocol::session::{Item, Outcome, Record};
 use tokio::time::timeout;
 
 use crate::chat::{Chat, assistant_text};
+use crate::hook;
 use crate::limits::{FAULTS_PATIENCE, FAULTS_RECONNECT, FAULTS_SILENCE};
 
 /// What became of the messages of one session in one round.
@@ -26,6 +27,15 @@ pub(super) struct Message {
     pub(super) text: String,
 }
 
+/// How messages reach the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Through the page.
+    Page,
+    /// By webhook, under this name; a page only watches.
+    Hook(String),
+}
+
 /// One session's part in a round.
 #[derive(Debug)]
 pub(super) struct Talk {
@@ -37,7 +47,9 @@ pub(super) struct Talk {
     pub(super) unaccepted: Vec<Message>,
     /// What must be done at the end.
     pub(super) tasks: Vec<String>,
-    /// Whether every message is sent twice.
+    /// How they are said.
+    pub(super) way: Way,
+    /// Whether every message is sent again and again.
     pub(super) repeat: bool,
 }
 
@@ -70,30 +82,59 @@ impl Talk {
                     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
                     let nanoseconds = now.context("the clock")?.as_nanos();
                     let id = format!("{}-again-{nanoseconds:x}", self.session);
-                    chat.send_as(&id, "go on").await?;
-                    chat.accepted(&id).await?;
+                    self.deliver(&mut chat, &Message { id, text: "go on".into() }).await?;
                     busy = true;
                 }
                 _ => {}
             }
-            if let ServerFrame::Record { .. } | ServerFrame::Ended { .. } = chat.frame().await? {
-                busy = false;
+            match chat.frame().await? {
+                ServerFrame::Record { .. } | ServerFrame::Ended { .. } => busy = false,
+                ServerFrame::Answer { key, .. } => {
+                    chat.say(&ClientFrame::Received { key }).await?;
+                }
+                _ => {}
             }
         }
     }
 
-    /// Says what was not accepted yet; whether there was anything.
+    /// Says what was not accepted yet; whether a turn is to come of it.
     async fn say(&mut self, chat: &mut Chat) -> Result<bool> {
-        let any = !self.unaccepted.is_empty();
+        let known = |message: &Message| chat.records.iter().any(|record| is_of(record, message));
+        let any = self.unaccepted.iter().any(|message| !known(message));
+        if self.repeat && self.way != Way::Page {
+            // Three times in all, and the last one first.
+            for message in self.unaccepted.iter().rev().chain(self.unaccepted.iter().rev()) {
+                self.deliver(chat, message).await?;
+            }
+        }
         while let Some(message) = self.unaccepted.first() {
-            for _ in 0..=u8::from(self.repeat) {
-                chat.send_as(&message.id, &message.text).await?;
-                chat.accepted(&message.id).await?;
+            for _ in 0..=u8::from(self.repeat && self.way == Way::Page) {
+                self.deliver(chat, message).await?;
             }
             self.unaccepted.remove(0);
         }
         Ok(any)
     }
+
+    /// Says one message; on return it is accepted.
+    async fn deliver(&self, chat: &mut Chat, message: &Message) -> Result<()> {
+        match &self.way {
+            Way::Page => {
+                chat.send_as(&message.id, &message.text).await?;
+                chat.accepted(&message.id).await
+            }
+            Way::Hook(name) => {
+                let answer = hook::send(&self.url, name, &message.id, &message.text).await?;
+                ensure!(answer.status == 200, "the hook: {} {}", answer.status, answer.body);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether a record is this message's. A webhook's id stands behind the hook's name.
+fn is_of(record: &Record, message: &Message) -> bool {
+    matches!(&record.item, Item::User(user) if user.event.ends_with(&message.id))
 }
 
 fn waits(chat: &Chat) -> bool {

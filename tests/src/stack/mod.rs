@@ -66,6 +66,13 @@ impl Stack {
 
     /// Starts a stack with these settings and no others.
     pub async fn start(variables: &[(&str, &str)]) -> Result<Self> {
+        let mut stack = Self::prepare(variables)?;
+        stack.start_again().await?;
+        Ok(stack)
+    }
+
+    /// A stack with these settings that is yet to be started.
+    pub fn prepare(variables: &[(&str, &str)]) -> Result<Self> {
         let mut stack = Self {
             url: String::new(),
             process: None,
@@ -74,7 +81,6 @@ impl Stack {
             starts: 0,
         };
         stack.set(variables);
-        stack.start_again().await?;
         Ok(stack)
     }
 
@@ -190,6 +196,20 @@ impl Stack {
         let root = self.process.as_ref().context("the stack does not run")?.pid();
         let pids = census::descendants(root)?;
         Ok(pids.into_iter().find(|pid| census::name(*pid) == "sandbox-runtime"))
+    }
+
+    /// Kills the `workerd` that runs the Worker and the object, and nothing else.
+    pub fn kill_workerd(&self) -> Result<()> {
+        let root = self.process.as_ref().context("the stack does not run")?.pid();
+        let port = self.url.rsplit(':').next().unwrap_or_default();
+        // The other one is wrangler's own, which passes requests on from the public port.
+        let public = format!("--socket-addr=entry=127.0.0.1:{port}");
+        for pid in census::descendants(root)? {
+            if census::name(pid) == "workerd" && !census::describe(pid).contains(&public) {
+                send(pid, Signal::Kill)?;
+            }
+        }
+        Ok(())
     }
 
     /// The processes that run and hold this text in their command line or environment.
