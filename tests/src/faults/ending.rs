@@ -60,7 +60,6 @@ impl Harness {
         }
         let complaints = self.victims.player.complaints();
         self.report.findings.broken.extend(complaints.into_iter().map(|c| format!("model: {c}")));
-        self.report.answered = self.report.accepted.saturating_sub(self.report.findings.lost.len());
         self.report.model_calls = self.victims.player.calls();
         Ok(())
     }
@@ -72,12 +71,17 @@ impl Harness {
                 url: self.victims.stack.url.clone(),
                 session: name.clone(),
                 unaccepted: vec![Message { id, text: "Is all well?".into() }],
+                said: Vec::new(),
                 tasks: session.tasks.clone(),
                 way: session.way.clone(),
                 repeat: false,
             };
             self.report.accepted += 1;
-            if let Err(error) = page.run().await {
+            let talked = match page.run().await {
+                Ok(_) => talk::take_answers(&self.victims.stack.url, name).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = talked {
                 self.report.findings.broken.push(format!("{name}: {error:#}"));
             }
         }
@@ -143,13 +147,13 @@ impl Harness {
     fn look_at_tables(&mut self) -> Result<()> {
         let tables = tables::read(&self.victims.stack.folder().join("state"))?;
         self.report.findings.add(tables.findings);
-        self.report.unread = tables.unread;
         let received = self.victims.receiver.received();
         self.report.delivered = received.len();
         if self.report.error.is_none() {
             let found = delivered::look(&received, &self.hooked(), &tables.outgoing);
             self.report.findings.add(found);
         }
+        self.report.answered = self.report.accepted.saturating_sub(self.report.findings.lost.len());
         Ok(())
     }
 }

@@ -95,13 +95,12 @@ pub async fn run(options: &Options) -> Result<Report> {
         // Its own, so that what one round makes of it does not change the next.
         let mut chance = Chance::new(harness.chance.number());
         let faults = harness.choose(&mut chance);
-        let names = faults.iter().map(|fault| fault.kind.to_string()).collect::<Vec<_>>();
         let took = harness.round(round, &faults, &mut chance).await;
         match took.with_context(|| format!("round {round}, {faults:?}")) {
             Ok(took) => (options.progress)(&format!(
                 "round {:>4}  {:<30}  {:>6} ms",
                 round + 1,
-                names.join(" + "),
+                names(&faults),
                 took.as_millis()
             )),
             Err(error) => {
@@ -111,6 +110,11 @@ pub async fn run(options: &Options) -> Result<Report> {
         }
     }
     harness.end().await
+}
+
+/// The faults of one round in words.
+fn names(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| fault.kind.to_string()).collect::<Vec<_>>().join(" + ")
 }
 
 /// Starts everything that faults are done to, and notes what this machine cannot do.
@@ -193,8 +197,7 @@ impl Harness {
         let took = began.map(|began| began.elapsed()).unwrap_or_default();
         self.report.round(faults.iter().map(|fault| fault.kind), took);
         for told in told {
-            self.report.explained += told.explained;
-            self.report.accepted += told.explained;
+            self.report.explain(&names(faults), told.explained);
         }
         Ok(took)
     }
@@ -219,6 +222,6 @@ impl Harness {
         }
         self.report.accepted += unaccepted.len();
         let url = self.victims.stack.url.clone();
-        Talk { url, session: session.to_owned(), unaccepted, tasks, way, repeat }
+        Talk { url, session: session.to_owned(), unaccepted, said: Vec::new(), tasks, way, repeat }
     }
 }

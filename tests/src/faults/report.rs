@@ -22,14 +22,12 @@ pub struct Report {
     pub accepted: usize,
     /// Messages that were answered.
     pub answered: usize,
-    /// Turns that failed with a reason that was told.
-    pub explained: usize,
+    /// Turns that ended without the work done, by the round's faults and the reason that was told.
+    pub explained: BTreeMap<String, usize>,
     /// How often the model was asked.
     pub model_calls: usize,
     /// Answers that the receiver of webhooks has taken, repetitions among them.
     pub delivered: usize,
-    /// Answers that no page has said to have.
-    pub unread: usize,
     /// Snapshots of the workspace that the stock client has checked.
     pub snapshots: usize,
     /// What was found wrong.
@@ -50,10 +48,9 @@ impl Report {
             skipped: BTreeMap::new(),
             accepted: 0,
             answered: 0,
-            explained: 0,
+            explained: BTreeMap::new(),
             model_calls: 0,
             delivered: 0,
-            unread: 0,
             snapshots: 0,
             findings: Findings::default(),
             error: None,
@@ -64,6 +61,14 @@ impl Report {
     /// Notes what this machine cannot do or suffer, and why.
     pub(super) fn skip(&mut self, what: &'static str, why: String) {
         self.skipped.insert(what, why);
+    }
+
+    /// Notes why turns ended without the work done. The person said "go on" to each.
+    pub(super) fn explain(&mut self, faults: &str, reasons: Vec<String>) {
+        self.accepted += reasons.len();
+        for reason in reasons {
+            *self.explained.entry(format!("{faults}: {reason}")).or_default() += 1;
+        }
     }
 
     /// Notes a round: its faults, and how long it took from the first to the last answer.
@@ -97,10 +102,10 @@ impl Report {
             "faults": faults,
             "accepted": self.accepted,
             "answered": self.answered,
-            "failed_explained": self.explained,
+            "failed_explained": self.explained.values().sum::<usize>(),
+            "explanations": self.explained,
             "model_calls": self.model_calls,
             "answers_by_webhook": self.delivered,
-            "answers_unread": self.unread,
             "snapshots_checked": self.snapshots,
             "lost": self.findings.lost.len(),
             "duplicated_without_label": self.findings.duplicated.len(),

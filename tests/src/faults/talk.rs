@@ -11,11 +11,14 @@ use crate::chat::{Chat, assistant_text};
 use crate::hook;
 use crate::limits::{FAULTS_PATIENCE, FAULTS_RECONNECT, FAULTS_SILENCE};
 
+/// Words of a model's excuse that tell one from another.
+const LAST_WORDS_MAX: usize = 6;
+
 /// What became of the messages of one session in one round.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// Turns that failed with a reason, after which the person said "go on".
-    pub(super) explained: usize,
+    /// Why turns ended without the work done, after which the person said "go on".
+    pub(super) explained: Vec<String>,
 }
 
 /// A message that is to be accepted once.
@@ -45,6 +48,8 @@ pub(super) struct Talk {
     pub(super) session: String,
     /// What is to be said and was not accepted yet.
     pub(super) unaccepted: Vec<Message>,
+    /// The ids of what was accepted.
+    pub(super) said: Vec<String>,
     /// What must be done at the end.
     pub(super) tasks: Vec<String>,
     /// How they are said.
@@ -73,34 +78,35 @@ impl Talk {
 
     async fn converse(&mut self, told: &mut Told) -> Result<()> {
         let mut chat = Chat::open(&self.url, &self.session, 0).await?;
-        let mut busy = self.say(&mut chat).await? || waits(&chat);
+        self.say(&mut chat).await?;
         loop {
-            match standing(&chat.records, &self.tasks) {
-                Standing::Done if !busy => return Ok(()),
-                Standing::Explained if !busy => {
-                    told.explained += 1;
-                    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                    let nanoseconds = now.context("the clock")?.as_nanos();
-                    let id = format!("{}-again-{nanoseconds:x}", self.session);
-                    self.deliver(&mut chat, &Message { id, text: "go on".into() }).await?;
-                    busy = true;
+            // What is accepted and not in the log yet has its turn to come.
+            let is_taken = |said: &String| chat.records.iter().any(|record| is_of(record, said));
+            if self.said.iter().all(is_taken) {
+                match standing(&chat.records, &self.tasks) {
+                    Standing::Done => return Ok(()),
+                    Standing::Explained(why) => {
+                        told.explained.push(why);
+                        self.go_on(&mut chat).await?;
+                    }
+                    Standing::Open => {}
                 }
-                _ => {}
             }
-            match chat.frame().await? {
-                ServerFrame::Record { .. } | ServerFrame::Ended { .. } => busy = false,
-                ServerFrame::Answer { key, .. } => {
-                    chat.say(&ClientFrame::Received { key }).await?;
-                }
-                _ => {}
+            if let ServerFrame::Answer { key, .. } = chat.frame().await? {
+                chat.say(&ClientFrame::Received { key }).await?;
             }
         }
     }
 
-    /// Says what was not accepted yet; whether a turn is to come of it.
-    async fn say(&mut self, chat: &mut Chat) -> Result<bool> {
-        let known = |message: &Message| chat.records.iter().any(|record| is_of(record, message));
-        let any = self.unaccepted.iter().any(|message| !known(message));
+    async fn go_on(&mut self, chat: &mut Chat) -> Result<()> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let id = format!("again-{:x}", now.context("the clock")?.as_nanos());
+        self.unaccepted.push(Message { id, text: "go on".into() });
+        self.say(chat).await
+    }
+
+    /// Says what was not accepted yet.
+    async fn say(&mut self, chat: &mut Chat) -> Result<()> {
         if self.repeat && self.way != Way::Page {
             // Three times in all, and the last one first.
             for message in self.unaccepted.iter().rev().chain(self.unaccepted.iter().rev()) {
@@ -111,9 +117,9 @@ impl Talk {
             for _ in 0..=u8::from(self.repeat && self.way == Way::Page) {
                 self.deliver(chat, message).await?;
             }
-            self.unaccepted.remove(0);
+            self.said.push(self.unaccepted.remove(0).id);
         }
-        Ok(any)
+        Ok(())
     }
 
     /// Says one message; on return it is accepted.
@@ -132,16 +138,9 @@ impl Talk {
     }
 }
 
-/// Whether a record is this message's. A webhook's id stands behind the hook's name.
-fn is_of(record: &Record, message: &Message) -> bool {
-    matches!(&record.item, Item::User(user) if user.event.ends_with(&message.id))
-}
-
-fn waits(chat: &Chat) -> bool {
-    match &chat.welcome {
-        ServerFrame::Welcome { queued, .. } => !queued.is_empty(),
-        _ => false,
-    }
+/// Whether a record is the message of this id. A webhook's id stands behind the hook's name.
+fn is_of(record: &Record, id: &str) -> bool {
+    matches!(&record.item, Item::User(user) if user.event.ends_with(id))
 }
 
 /// How a session stands.
@@ -149,8 +148,8 @@ fn waits(chat: &Chat) -> bool {
 enum Standing {
     /// The last turn is over and all tasks are done.
     Done,
-    /// The last turn is over and tasks are not done.
-    Explained,
+    /// The last turn is over and tasks are not done; why.
+    Explained(String),
     /// A turn runs or is to come.
     Open,
 }
@@ -166,8 +165,42 @@ fn standing(records: &[Record], tasks: &[String]) -> Standing {
     let answered = records.iter().rposition(|r| matches!(r.item, Item::Assistant(_)));
     match outcome {
         Outcome::Completed if done && lost <= answered => Standing::Done,
-        _ => Standing::Explained,
+        Outcome::Completed => Standing::Explained(last_words(records)),
+        Outcome::Cancelled => Standing::Explained("cancelled".to_owned()),
+        Outcome::Failed { problem } => Standing::Explained(format!("{:?}", problem.code)),
     }
+}
+
+/// The beginning of what the model said last, without the names of tasks.
+fn last_words(records: &[Record]) -> String {
+    let said = records.iter().rev().map(|record| assistant_text(std::slice::from_ref(record)));
+    let said = said.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+    said.split_whitespace().take(LAST_WORDS_MAX).collect::<Vec<_>>().join(" ")
+}
+
+/// Takes every answer that waits for a page of this session.
+pub(super) async fn take_answers(url: &str, session: &str) -> Result<()> {
+    let mut chat = Chat::open(url, session, 0).await?;
+    let hello = ClientFrame::Hello { session: session.parse()?, after: chat.head() };
+    // What is said between two greetings has been heard when the second is answered.
+    for _ in 0..2 {
+        chat.say(&hello).await?;
+        let mut keys = Vec::new();
+        chat.until(|frame| match frame {
+            ServerFrame::Answer { key, .. } => {
+                keys.push(key);
+                None
+            }
+            ServerFrame::Welcome { .. } => Some(()),
+            _ => None,
+        })
+        .await?;
+        for key in keys {
+            chat.say(&ClientFrame::Received { key }).await?;
+        }
+    }
+    chat.say(&hello).await?;
+    chat.until(|frame| matches!(frame, ServerFrame::Welcome { .. }).then_some(())).await
 }
 
 /// All records of a session.
