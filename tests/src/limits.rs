@@ -70,4 +70,4 @@ pub const FAULTS_SECOND_IN: u64 = 5;
 pub const FAULTS_PAUSE_MS_MAX: u64 = 300;
 
 /// Faults of the short run that belongs to the tests.
-pub const FAULTS_ROUNDS_IN_TESTS: u32 = 16;
+pub const FAULTS_ROUNDS_IN_TESTS: u32 = 14;

@@ -6,8 +6,9 @@ use integration_tests::limits::FAULTS_ROUNDS_IN_TESTS;
 
 use crate::gate::{self, system};
 
-/// One of many that would do; a fixed one makes a failure repeatable.
-const SEED: u64 = 20_261_125;
+/// A fixed one makes a failure repeatable. This one has many kinds of faults in few rounds, and no
+/// receiver that hangs, which the outbox's own test has: it would take half a minute.
+const SEED: u64 = 20_261_211;
 
 #[test]
 fn faults() -> gate::Outcome {

@@ -8,6 +8,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::books::Findings;
 
+const UNSENT: &str = "SELECT key || ' is ' || state FROM outbox WHERE state <> 'sent'";
+
 /// Questions whose answer must be empty: what a row that comes back means, and the question.
 const MUST_BE_EMPTY: &[(&str, &str)] = &[
     ("a turn has no end", "SELECT id FROM turns WHERE ended_at_ms IS NULL"),
@@ -16,10 +18,7 @@ const MUST_BE_EMPTY: &[(&str, &str)] = &[
         "a message belongs to no turn",
         "SELECT event FROM inbox WHERE turn NOT IN (SELECT id FROM turns)",
     ),
-    (
-        "an answer has not arrived",
-        "SELECT key || ' is ' || state FROM outbox WHERE state <> 'sent'",
-    ),
+    ("an answer has not arrived", UNSENT),
     (
         "a log has a gap",
         "SELECT session || ' ' || MIN(sequence) || ' to ' || MAX(sequence) FROM log
@@ -40,9 +39,18 @@ pub(super) struct Tables {
     pub(super) outgoing: BTreeMap<String, (String, i64)>,
 }
 
-/// Reads the database below `state`. Works on a copy, so that what is kept for a person stays as
-/// it was found.
+/// Reads the database below `state`.
 pub(super) fn read(state: &Path) -> Result<Tables> {
+    with_books(state, look)
+}
+
+/// Whether every answer has arrived. While the stack runs, a copy may be torn and not readable.
+pub(super) fn is_all_sent(state: &Path) -> Result<bool> {
+    with_books(state, |books| Ok(column(books, UNSENT)?.is_empty()))
+}
+
+/// Works on a copy, so that what is kept for a person stays as it was found.
+fn with_books<T>(state: &Path, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let copies = tempfile::TempDir::with_prefix("pagurus-books-")?;
     let mut found = None;
     for (number, file) in databases(state)?.into_iter().enumerate() {
