@@ -111,4 +111,6 @@ pub struct Timing {
     pub log_us: u64,
     /// Inside tools.
     pub tools_us: u64,
+    /// Waiting at the end for the workspace to be saved.
+    pub save_us: u64,
 }

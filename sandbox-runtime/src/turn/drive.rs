@@ -73,7 +73,7 @@ pub struct Driver<'a> {
     stop: watch::Receiver<Option<StopRequest>>,
     steering: Steering,
     began: Instant,
-    timing: Timing,
+    pub(super) timing: Timing,
 }
 
 /// A turn under way.
@@ -361,6 +361,6 @@ fn log_break(error: &LogError) -> Break {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -3,12 +3,14 @@
 //! Invariants: a turn that changed files ends only after they are safe or the log says that they
 //! are not; what a lost container took with it is in the log before the model is asked again.
 
+use std::time::Instant;
+
 use protocol::session::{Item, ToolStatus};
 use protocol::{Problem, ProblemCode, Sequence};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::drive::{Break, Driver, Running, finished};
+use super::drive::{Break, Driver, Running, finished, micros};
 use super::files;
 use super::state::Last;
 use crate::keeper::Saved;
@@ -83,7 +85,9 @@ impl Driver<'_> {
 
     /// Before the turn ends or is cut: saves what it, or a turn before it, changed.
     pub(super) async fn save_at_end(&mut self, running: &mut Running) -> Result<(), Break> {
+        let clock = Instant::now();
         self.await_saving(running).await?;
+        self.timing.save_us += micros(clock.elapsed());
         if files::first_unsaved(&running.history).is_none() {
             return Ok(());
         }
@@ -95,7 +99,10 @@ impl Driver<'_> {
         self.events.push(EventKind::Saving);
         let upto = running.history.head();
         self.agent.keeper.changed();
-        running.add(match awaited(self.agent.keeper.save(self.label())).await {
+        let clock = Instant::now();
+        let saved = awaited(self.agent.keeper.save(self.label())).await;
+        self.timing.save_us += micros(clock.elapsed());
+        running.add(match saved {
             Ok(snapshot) => Item::FilesSaved { upto, snapshot },
             Err(problem) if problem.code == ProblemCode::StaleEpoch => {
                 return Err(Break::StaleEpoch);

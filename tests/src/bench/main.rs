@@ -10,6 +10,7 @@ mod sizes;
 mod start;
 mod statistics;
 mod turns;
+mod workspace;
 
 use anyhow::Result;
 
@@ -28,6 +29,7 @@ async fn main() -> Result<()> {
     let mut report = Report::default();
     start::measure(&mut report).await?;
     turns::measure(&mut report).await?;
+    workspace::measure(&mut report).await?;
     sizes::measure(&mut report)?;
     report::print(&if as_json { report.json()? } else { report.table() })
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use integration_tests::chat::{Answer, Chat};
 use integration_tests::model::{Call, ScriptedModel};
 use integration_tests::stack::Stack;
@@ -17,8 +17,10 @@ const WARM_UPS: usize = 10;
 const PLAIN: usize = 100;
 const WITH_TOOL: usize = 60;
 const COLD: usize = 12;
-/// Turns after which memory is looked at again.
-const TURNS_FOR_MEMORY: usize = 200;
+/// Turns after which memory is looked at, and looked at again.
+const TURNS_FOR_MEMORY: [usize; 2] = [200, 2_000];
+/// Turns of one conversation while memory is watched: what grows is then not its history.
+const TURNS_PER_SESSION: usize = 100;
 
 /// Where the time of a series of turns went.
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ struct Shares {
     runtime: Series,
     log: Series,
     tools: Series,
+    save: Series,
     rest: Series,
 }
 
@@ -69,10 +72,7 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
         tool.add(elapsed, &answer, &calls);
     }
     tool.report(report, "warm one-tool turn", 35.0, 6.0);
-    while bench.turns < TURNS_FOR_MEMORY {
-        bench.plain("more").await?;
-    }
-    report.fact("runtime: memory after 200 turns (PSS)", "MB", pss_mb(pid)?, Some(14.0));
+    bench.memory(pid, report).await?;
 
     cold(&mut bench, report).await?;
     bench.model.assert_done()?;
@@ -108,6 +108,25 @@ struct Seen {
 }
 
 impl Bench {
+    /// Memory of both programs over many turns in ever new conversations.
+    async fn memory(&mut self, runtime: i32, report: &mut Report) -> Result<()> {
+        let workerd = self.stack.workerd()?.context("there is no workerd")?;
+        for turns in TURNS_FOR_MEMORY {
+            while self.turns < turns {
+                if self.turns.is_multiple_of(TURNS_PER_SESSION) {
+                    let session = format!("memory-{}", self.turns);
+                    self.chat = Chat::open(&self.stack.url, &session, 0).await?;
+                    self.model.forget();
+                }
+                self.plain("more").await?;
+            }
+            let after = |program: &str| format!("{program}: memory after {turns} turns (PSS)");
+            report.fact(&after("runtime"), "MB", pss_mb(runtime)?, Some(14.0));
+            report.fact(&after("workerd"), "MB", pss_mb(workerd)?, None);
+        }
+        Ok(())
+    }
+
     async fn plain(&mut self, text: &str) -> Result<(Duration, Answer, Vec<Seen>)> {
         self.model.says("I am well, thank you. What shall we do today?");
         self.ask(text).await
@@ -142,13 +161,15 @@ impl Shares {
         let [total, model_wait, log, tools] =
             [timing.total_us, timing.model_us, timing.log_us, timing.tools_us]
                 .map(Duration::from_micros);
-        let own = total.saturating_sub(model_wait + log + tools);
+        let save = Duration::from_micros(timing.save_us);
+        let own = total.saturating_sub(model_wait + log + tools + save);
         self.runtime.push(own);
         self.log.push(log);
         self.tools.push(tools);
-        // What is neither the runtime's own nor its waiting for the log, nor inside a tool: the
+        self.save.push(save);
+        // What is neither the runtime's own nor its waiting for log and save, nor inside a tool: the
         // Worker, the object, the socket, and carrying the model's bytes.
-        self.rest.push(elapsed.saturating_sub(model + own + log + tools));
+        self.rest.push(elapsed.saturating_sub(model + own + log + tools + save));
     }
 
     fn report(&self, report: &mut Report, name: &str, below: f64, runtime_below: f64) {
@@ -157,6 +178,7 @@ impl Shares {
         report.series(&line("the runtime's own share"), "ms", &self.runtime, Some(runtime_below));
         report.series(&line("session log (appends at the object)"), "ms", &self.log, None);
         report.series(&line("inside tools"), "ms", &self.tools, None);
+        report.series(&line("saving the workspace"), "ms", &self.save, None);
         report.series(&line("Worker, object, socket, model hop"), "ms", &self.rest, None);
         let first = &self.first_model_request;
         report.series(&line("message to first model request"), "ms", first, None);

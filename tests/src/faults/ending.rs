@@ -2,9 +2,9 @@
 //! at.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::time::{Instant, sleep};
 
 use super::talk::{Message, Talk, Way};
@@ -52,7 +52,7 @@ impl Harness {
             self.report.findings.add(found);
         }
         if went_through {
-            let workspace = workspace_of(self.victims.stack.runtime().await?)?;
+            let workspace = self.victims.stack.workspace().await?;
             let missing = self.missing_files(&workspace, "the workspace");
             self.report.findings.files_lost.extend(missing);
             self.ask_restic().await?;
@@ -165,13 +165,4 @@ fn counted(effects: &Path) -> Result<BTreeMap<String, usize>> {
         counted.insert(name, std::fs::read_to_string(&path)?.lines().count());
     }
     Ok(counted)
-}
-
-/// The workspace of a running runtime, as its environment says.
-fn workspace_of(pid: i32) -> Result<PathBuf> {
-    let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
-    let mut variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    let folder =
-        variables.find_map(|variable| variable.strip_prefix("WORKSPACE_DIR=").map(PathBuf::from));
-    folder.context("the runtime has no WORKSPACE_DIR")
 }

@@ -27,6 +27,8 @@ pub enum Kind {
     KillAll,
     /// workerd alone is killed: the object is reset, its container runs on.
     KillWorkerd,
+    /// The platform resets the object, and the isolate lives on.
+    ResetObject,
     /// The model's answer breaks off.
     CutModel,
     /// The model falls silent in mid-answer.
@@ -57,6 +59,7 @@ const TABLE: &[(Kind, &str, u64)] = &[
     (Kind::EndRuntime, "end_runtime", 12),
     (Kind::KillAll, "kill_all", 6),
     (Kind::KillWorkerd, "kill_workerd", 14),
+    (Kind::ResetObject, "reset_object", 10),
     (Kind::CutModel, "cut_model", 10),
     (Kind::StallModel, "stall_model", 4),
     (Kind::FailR2, "fail_r2", 10),
@@ -126,6 +129,7 @@ impl Kind {
                 stack.start_again().await
             }
             Self::KillWorkerd => stack.kill_workerd(),
+            Self::ResetObject => order(stack, &json!({ "reset": true })).await,
             Self::CutModel => {
                 victims.player.trouble(Trouble::Cut);
                 Ok(())

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{try_join, try_join_all};
 
 pub use keeper::serve as keep_workerd;
 pub use kinds::Kind;
@@ -192,8 +192,7 @@ impl Harness {
             }
             anyhow::Ok(began)
         };
-        let (told, began) = join(try_join_all(pages), suffer).await;
-        let (told, began) = (told?, began?);
+        let (told, began) = try_join(try_join_all(pages), suffer).await?;
         let took = began.map(|began| began.elapsed()).unwrap_or_default();
         self.report.round(faults.iter().map(|fault| fault.kind), took);
         for told in told {

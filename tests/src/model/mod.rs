@@ -192,6 +192,11 @@ impl ScriptedModel {
         book.calls.iter().filter(|call| all || call.topic == self.topic).cloned().collect()
     }
 
+    /// Forgets the calls so far, whose bodies take room.
+    pub fn forget(&self) {
+        self.book().calls.clear();
+    }
+
     /// How many calls there have been; of a topic, only its own.
     pub fn count(&self) -> usize {
         let all = self.topic.is_empty();

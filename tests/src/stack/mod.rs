@@ -191,6 +191,15 @@ impl Stack {
         .await
     }
 
+    /// The workspace of the running runtime, as its environment says.
+    pub async fn workspace(&self) -> Result<PathBuf> {
+        let environment = std::fs::read(format!("/proc/{}/environ", self.runtime().await?))?;
+        let mut variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let folder = variables
+            .find_map(|variable| variable.strip_prefix("WORKSPACE_DIR=").map(PathBuf::from));
+        folder.context("the runtime has no WORKSPACE_DIR")
+    }
+
     /// The runtime's process, if there is one right now.
     pub fn runtime_now(&self) -> Result<Option<i32>> {
         let root = self.process.as_ref().context("the stack does not run")?.pid();
@@ -198,18 +207,21 @@ impl Stack {
         Ok(pids.into_iter().find(|pid| census::name(*pid) == "sandbox-runtime"))
     }
 
-    /// Kills the `workerd` that runs the Worker and the object, and nothing else.
-    pub fn kill_workerd(&self) -> Result<()> {
+    /// The `workerd` that runs the Worker and the object.
+    pub fn workerd(&self) -> Result<Option<i32>> {
         let root = self.process.as_ref().context("the stack does not run")?.pid();
         let port = self.url.rsplit(':').next().unwrap_or_default();
         // The other one is wrangler's own, which passes requests on from the public port.
         let public = format!("--socket-addr=entry=127.0.0.1:{port}");
-        for pid in census::descendants(root)? {
-            if census::name(pid) == "workerd" && !census::describe(pid).contains(&public) {
-                send(pid, Signal::Kill)?;
-            }
-        }
-        Ok(())
+        let is_ours = |pid: &i32| {
+            census::name(*pid) == "workerd" && !census::describe(*pid).contains(&public)
+        };
+        Ok(census::descendants(root)?.into_iter().find(is_ours))
+    }
+
+    /// Kills the `workerd` that runs the Worker and the object, and nothing else.
+    pub fn kill_workerd(&self) -> Result<()> {
+        self.workerd()?.map_or(Ok(()), |pid| send(pid, Signal::Kill))
     }
 
     /// The processes that run and hold this text in their command line or environment.

@@ -21,9 +21,16 @@ use crate::platform::log as console;
 const PAGES: &str = "web";
 
 impl Core {
-    /// When something is to be sent next.
+    /// When the alarm is to look at the outbox next. While every place is taken that is when a try
+    /// must be over: a row that waits for a place gets it from the try that ends, and an alarm for
+    /// it would ring without a pause and find no place.
     pub(super) fn outbox_due_ms(&self) -> Result<Option<u64>, Problem> {
-        book::next_due_ms(&self.sql, PAGES).map_err(|error| books_failed(&error))
+        let due = if self.delivering.borrow().len() < OUTBOX_CHATS_MAX {
+            book::next_due_ms(&self.sql, PAGES)
+        } else {
+            book::try_over_ms(&self.sql)
+        };
+        due.map_err(|error| books_failed(&error))
     }
 
     /// Sends what is due, each chat beside the others.

@@ -24,6 +24,9 @@ impl Core {
         for _ in 0..order.ring.min(FAULTS_RINGS_MAX) {
             self.on_alarm().await?;
         }
+        if order.reset {
+            faults::reset_soon(&self.state)?;
+        }
         Ok(http::empty(204))
     }
 }

@@ -7,6 +7,9 @@ use std::cell::RefCell;
 
 use protocol::{Problem, ProblemCode};
 use serde::Deserialize;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+use worker::State;
+use worker::js_sys::{Function, Reflect};
 
 use super::bucket::BucketError;
 use super::clock;
@@ -21,6 +24,8 @@ pub(crate) struct Faults {
     pub(crate) clock_offset_ms: i64,
     /// How often the object's alarm is to ring at once.
     pub(crate) ring: u32,
+    /// Whether the platform is to reset the object, in the isolate in which it is.
+    pub(crate) reset: bool,
 }
 
 /// What is to go wrong with R2.
@@ -64,6 +69,24 @@ pub(crate) fn order_first(faults: Faults) {
 /// How far the clock is from the true time.
 pub(crate) fn clock_offset_ms() -> i64 {
     FAULTS.with_borrow(|state| state.map_or(0, |(faults, _)| faults.clock_offset_ms))
+}
+
+#[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen)]
+extern "C" {
+    #[wasm_bindgen(js_name = setTimeout)]
+    fn set_timeout(work: &JsValue, ms: u32);
+}
+
+/// Has the platform reset the object as soon as this event is over. Not by a call from here: that
+/// never comes back, and whatever Rust holds at the time is held for ever.
+pub(crate) fn reset_soon(state: &State) -> Result<(), Problem> {
+    let object: &JsValue = state.as_raw().as_ref();
+    let abort = Reflect::get(object, &"abort".into()).map(JsValue::into);
+    let abort: Function = abort.map_err(|_error| {
+        Problem::new(ProblemCode::Internal, "This platform resets no object.")
+    })?;
+    set_timeout(&abort.bind1(object, &"this reset was ordered".into()), 0);
+    Ok(())
 }
 
 /// Before a call of R2.

@@ -117,3 +117,16 @@ fn what_may_have_arrived_is_labelled_ever_after() {
     outbox::settle(&sql, row, &retry, 9).unwrap();
     assert!(due(&sql)[0].uncertain, "a later certain failure does not take the label away");
 }
+
+#[test]
+fn an_alarm_does_not_ring_for_what_waits_for_a_place() {
+    let sql = Memory::new();
+    assert_eq!(outbox::try_over_ms(&sql).unwrap(), None);
+    hear(&sql, "hook", "a", None);
+    run(&sql, "t1", vec![says("sent")], Outcome::Completed);
+    hear(&sql, "schedule", "b", Some(("hook", "hook:other")));
+    run(&sql, "t2", vec![says("waits")], Outcome::Completed);
+    outbox::begin(&sql, due(&sql)[0].id, 99).unwrap();
+    assert_eq!(outbox::next_due_ms(&sql, "web").unwrap(), Some(3), "it could be sent at once");
+    assert_eq!(outbox::try_over_ms(&sql).unwrap(), Some(99), "when there were a place");
+}
