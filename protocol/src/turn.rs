@@ -112,5 +112,11 @@ pub struct Timing {
     /// Inside tools.
     pub tools_us: u64,
     /// Waiting at the end for the workspace to be saved.
+    #[serde(skip_serializing_if = "is_default")]
     pub save_us: u64,
+}
+
+/// Older parts do not know the field; where it says nothing it is left out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -35,6 +35,7 @@ fn every_golden_line_reads_and_writes_back() {
     check::<Record>("record.jsonl");
     check::<Record>("record_files.jsonl");
     check::<TurnEvent>("turn_event_saving.jsonl");
+    check::<TurnEvent>("turn_event_timing.jsonl");
     check::<ServerFrame>("server_frame_saving.jsonl");
     check::<ServerFrame>("server_frame_notice.jsonl");
     check::<ServerFrame>("server_frame_answer.jsonl");

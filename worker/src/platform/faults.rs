@@ -82,9 +82,8 @@ extern "C" {
 pub(crate) fn reset_soon(state: &State) -> Result<(), Problem> {
     let object: &JsValue = state.as_raw().as_ref();
     let abort = Reflect::get(object, &"abort".into()).map(JsValue::into);
-    let abort: Function = abort.map_err(|_error| {
-        Problem::new(ProblemCode::Internal, "This platform resets no object.")
-    })?;
+    let abort: Function = abort
+        .map_err(|_error| Problem::new(ProblemCode::Internal, "This platform resets no object."))?;
     set_timeout(&abort.bind1(object, &"this reset was ordered".into()), 0);
     Ok(())
 }

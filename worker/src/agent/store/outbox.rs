@@ -1,6 +1,6 @@
 //! The outbox: what is to be sent, in order per chat, each row with its idempotency key.
 
-use protocol::session::{Block, Item, Outcome};
+use protocol::session::{Block, Item, Outcome, Stop};
 use protocol::{SessionId, TurnId};
 
 use super::super::outbox::Next;
@@ -108,7 +108,8 @@ fn is_scheduled(sql: &dyn Sql, turn: &TurnId) -> Result<bool, SqlError> {
 /// What a turn says to the person.
 #[derive(Debug)]
 struct Answer {
-    /// The last thing that the model said, and how the turn ended where it did not end well.
+    /// What the model said last before each message that joined and before the end, and how the
+    /// turn ended where it did not end well.
     text: String,
     /// Why it failed.
     problem: Option<String>,
@@ -116,35 +117,54 @@ struct Answer {
 
 fn answer(sql: &dyn Sql, session: &SessionId, turn: &TurnId) -> Result<Answer, SqlError> {
     let rows = sql.run(
-        "SELECT item FROM log WHERE session = ? AND turn = ? ORDER BY sequence DESC",
+        "SELECT item FROM log WHERE session = ? AND turn = ? ORDER BY sequence",
         &[session.as_str().into(), turn.as_str().into()],
     )?;
-    let mut parts = Vec::new();
-    let mut failure = None;
+    let (mut parts, mut outcome) = (Vec::new(), Outcome::Completed);
+    // What the model said last, and whether it had nothing more to do then.
+    let (mut said, mut is_over) = (String::new(), false);
     for row in &rows {
         let item: Item = serde_json::from_str(text(row, 0)?)
             .map_err(|source| SqlError::Stored { what: "log item", source })?;
         match item {
             Item::Assistant(message) => {
-                let texts = message.blocks.iter().filter_map(|block| match block {
-                    Block::Text { text } if !text.trim().is_empty() => Some(text.as_str()),
-                    _ => None,
-                });
-                let said = texts.collect::<Vec<_>>().join("\n\n");
-                if !said.is_empty() {
-                    parts.insert(0, said);
-                    break;
+                is_over = message.stop != Stop::ToolUse;
+                let new = texts(&message.blocks);
+                if !new.is_empty() {
+                    said = new;
                 }
             }
-            Item::TurnEnded { outcome: Outcome::Failed { problem } } => {
-                parts.push(problem.to_string());
-                failure = Some(problem.message);
+            // A message that joined after an answer: that answer is not the turn's last word.
+            Item::User(_) if is_over => {
+                parts.push(std::mem::take(&mut said));
+                is_over = false;
             }
-            Item::TurnEnded { outcome: Outcome::Cancelled } => parts.push("Stopped.".to_owned()),
+            Item::TurnEnded { outcome: how } => outcome = how,
             _ => {}
         }
     }
-    Ok(Answer { text: parts.join("\n\n"), problem: failure })
+    parts.push(said);
+    let problem = match outcome {
+        Outcome::Failed { problem } => {
+            parts.push(problem.to_string());
+            Some(problem.message)
+        }
+        Outcome::Cancelled => {
+            parts.push("Stopped.".to_owned());
+            None
+        }
+        Outcome::Completed => None,
+    };
+    parts.retain(|part| !part.is_empty());
+    Ok(Answer { text: parts.join("\n\n"), problem })
+}
+
+fn texts(blocks: &[Block]) -> String {
+    let texts = blocks.iter().filter_map(|block| match block {
+        Block::Text { text } if !text.trim().is_empty() => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join("\n\n")
 }
 
 fn outgoing(row: &Row) -> Result<Outgoing, SqlError> {

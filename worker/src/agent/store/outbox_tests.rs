@@ -28,9 +28,18 @@ fn says(text: &str) -> Item {
     Item::Assistant(AssistantMessage { blocks, stop, model: "m".into(), usage })
 }
 
-fn run(sql: &Memory, name: &str, mut items: Vec<Item>, outcome: Outcome) {
+fn works(text: &str) -> Item {
+    let Item::Assistant(message) = says(text) else { unreachable!() };
+    Item::Assistant(AssistantMessage { stop: Stop::ToolUse, ..message })
+}
+
+fn run(sql: &Memory, name: &str, items: Vec<Item>, outcome: Outcome) {
+    turns::begin(sql, &session(), &name.parse().unwrap(), 2).unwrap().unwrap();
+    finish(sql, name, items, outcome);
+}
+
+fn finish(sql: &Memory, name: &str, mut items: Vec<Item>, outcome: Outcome) {
     let turn: TurnId = name.parse().unwrap();
-    turns::begin(sql, &session(), &turn, 2).unwrap().unwrap();
     items.push(Item::TurnEnded { outcome });
     let expected = log::head(sql, &session()).unwrap();
     let append = protocol::edge::Append { protocol: PROTOCOL_VERSION, turn, expected, items };
@@ -49,7 +58,7 @@ fn an_answer_goes_to_every_chat_that_asked_and_to_no_other() {
     hear(&sql, "web", "c", None);
     hear(&sql, "schedule", "d", Some(("hook", "hook:other")));
     hear(&sql, "hook", "e", Some((inbox::NOWHERE, "")));
-    run(&sql, "t", vec![says("working"), says("the answer")], Outcome::Completed);
+    run(&sql, "t", vec![works("working"), says("the answer")], Outcome::Completed);
     let chats: Vec<(String, String)> =
         due(&sql).into_iter().map(|row| (row.chat, row.text)).collect();
     let answer = || "the answer".to_owned();
@@ -58,6 +67,26 @@ fn an_answer_goes_to_every_chat_that_asked_and_to_no_other() {
     assert_eq!(pages.len(), 1);
     outbox::received(&sql, &pages[0].key, 9).unwrap();
     assert!(outbox::open(&sql, "web", &session()).unwrap().is_empty());
+}
+
+#[test]
+fn an_answer_before_a_late_message_was_told_to_nobody() {
+    let sql = Memory::new();
+    hear(&sql, "hook", "a", None);
+    turns::begin(&sql, &session(), &"t".parse().unwrap(), 2).unwrap().unwrap();
+    hear(&sql, "hook", "b", None);
+    hear(&sql, "hook", "c", None);
+    let late = UserMessage { channel: "hook".into(), event: "b".into(), text: "hello".into() };
+    let items = vec![
+        works("looking"),
+        says("the first answer"),
+        Item::User(late.clone()),
+        works("looking again"),
+        Item::User(UserMessage { event: "c".into(), ..late }),
+        says("the second answer"),
+    ];
+    finish(&sql, "t", items, Outcome::Completed);
+    assert_eq!(due(&sql)[0].text, "the first answer\n\nthe second answer");
 }
 
 #[test]
