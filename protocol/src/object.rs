@@ -27,6 +27,8 @@ pub enum ObjectRoute {
     Session(EdgeRoute),
     /// May the container of this epoch use the workspace's repository so? 204 when it may.
     WorkspaceGrant(Access),
+    /// May the owner's own client add to the workspace's repository now? 204 when it may.
+    OwnerGrant,
     /// A snapshot of the workspace is safe in R2.
     SnapshotStored {
         /// Its name.
@@ -127,6 +129,7 @@ impl ObjectRoute {
             Self::Session(route) => route.method(),
             Self::ModelGrant
             | Self::WorkspaceGrant(_)
+            | Self::OwnerGrant
             | Self::SnapshotStored { .. }
             | Self::Report
             | Self::Accept
@@ -143,6 +146,7 @@ impl ObjectRoute {
             Self::ModelGrant => "/model/grant".into(),
             Self::Session(route) => route.path(),
             Self::WorkspaceGrant(access) => format!("/workspace/grant/{}", access.as_str()),
+            Self::OwnerGrant => "/workspace/owner".into(),
             Self::SnapshotStored { name } => format!("/workspace/snapshots/{name}"),
             Self::WorkspacePassword => "/workspace/password".into(),
             Self::Report => "/report".into(),
@@ -164,6 +168,7 @@ impl ObjectRoute {
             ["workspace", "grant", access] => Self::WorkspaceGrant(
                 Access::ALL.into_iter().find(|known| known.as_str() == *access)?,
             ),
+            ["workspace", "owner"] => Self::OwnerGrant,
             ["workspace", "snapshots", name] => Self::SnapshotStored { name: name.parse().ok()? },
             ["workspace", "password"] => Self::WorkspacePassword,
             ["report"] => Self::Report,

@@ -70,6 +70,7 @@ fn object_route() -> impl Strategy<Value = ObjectRoute> {
         Just(ObjectRoute::ModelGrant),
         prop::sample::select(vec![Access::Read, Access::Add, Access::Delete])
             .prop_map(ObjectRoute::WorkspaceGrant),
+        Just(ObjectRoute::OwnerGrant),
         "[0-9a-f]{64}".prop_map(|name| ObjectRoute::SnapshotStored { name: name.parse().unwrap() }),
         Just(ObjectRoute::WorkspacePassword),
         Just(ObjectRoute::Report),

@@ -143,6 +143,8 @@ pub const WORKSPACE_OPENING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Shortest time between two saves in the middle of a turn. What a lost container loses at most, and
 /// the model is told of it.
 pub const SAVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Pause before a save that failed is made again without being asked for.
+pub const SAVE_RETRY_PAUSE: Duration = Duration::from_secs(30);
 /// Longest that a turn's end waits for its save. A gigabyte of new files takes a minute.
 pub const SAVE_TIMEOUT: Duration = Duration::from_mins(2);
 /// Size of a pack of data in the workspace's repository: small enough to be held in memory twice,

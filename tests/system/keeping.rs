@@ -18,6 +18,9 @@ use crate::scenarios::Scenarios;
 /// The token that programs show in these tests.
 const TOKEN: &str = "token-for-programs-3141592653";
 const MINUTE_MS: i64 = 60_000;
+/// What stands for a lock, and its hash, which is its name.
+const LOCK: &[u8] = b"a lock";
+const LOCK_SHA256: &str = "10ab31347cb7b3a52d838420779a378fead3ce117f0363aa800bfc222132a635";
 
 #[test]
 fn keeping() -> gate::Outcome {
@@ -244,8 +247,28 @@ async fn sleeps(stack: &Stack, model: &ScriptedModel) -> Result<()> {
 async fn maintained(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     let tidy = |stack: &Stack| stack.tails().contains("the workspace's repository is tidy");
     ensure!(!tidy(stack), "it was tidied before its time");
+    // A client of the owner's is at work: it is tidied later.
+    let lock = format!("/workspace/main/locks/{LOCK_SHA256}");
+    let locked = ask(stack, &format!("POST {lock}"), &[], LOCK).await?;
+    ensure!(locked.status == 200, "a lock: {} {}", locked.status, locked.body);
     order(stack, &json!({ "clock_offset_ms": 25 * 60 * MINUTE_MS, "ring": 2 })).await?;
+    let postponed = || stack.tails().contains("A restic of the owner's is at work");
+    wait::until_true("respect for the owner's lock", postponed).await?;
+    ensure!(!tidy(stack), "it was tidied under the owner's hands");
+    ask(stack, &format!("DELETE {lock}"), &[], b"").await?;
+    // While it is tidied no client of the owner's begins. (Another configuration never goes in.)
+    let later = 27 * 60 * MINUTE_MS;
+    order(stack, &json!({ "clock_offset_ms": later, "ring": 2, "r2": { "delay_ms": 50 } })).await?;
+    loop {
+        let config = ask(stack, "POST /workspace/main/config", &[], b"another").await?;
+        if config.status == 429 {
+            ensure!(config.body.contains("being tidied"), "{}", config.body);
+            break;
+        }
+        ensure!(config.status == 403 && !tidy(stack), "{}: {}", config.status, config.body);
+    }
     wait::until_true("a tidy repository", || tidy(stack)).await?;
+    order(stack, &json!({ "clock_offset_ms": later })).await?;
     wait::until_true("sleep", || stack.runtime_now().is_ok_and(|now| now.is_none())).await?;
     if restic::is_here() {
         let restic = Restic::new(stack, TOKEN, "owner-later").await?;

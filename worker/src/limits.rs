@@ -65,6 +65,14 @@ pub(crate) const HEALTHY_LIFE_MS: u64 = 60_000;
 /// snapshots takes seconds; what is cut off goes on the next day.
 pub(crate) const MAINTENANCE_MS_MAX: u64 = 10 * 60 * 1000;
 
+/// Saves after which the repository is tidied however early it is: each leaves an index file that a
+/// cold start has to read.
+pub(crate) const MAINTENANCE_SAVES: u64 = 100;
+
+/// How long a lock of the owner's restic counts: restic renews its own every five minutes, and takes
+/// one of half an hour for left behind.
+pub(crate) const LOCK_FRESH_MS: u64 = 30 * 60 * 1000;
+
 /// How long after something was saved the repository is tidied: a day's snapshots in one go.
 pub(crate) const MAINTENANCE_EVERY_MS: u64 = 24 * 60 * 60 * 1000;
 

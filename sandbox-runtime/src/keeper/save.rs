@@ -1,7 +1,7 @@
 //! Saves the workspace: when a turn that changed something ends, now and then in a long one, and
-//! before the process goes.
+//! before the process goes; and again by itself when a save has failed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::{Keeper, Stage, on_thread};
-use crate::limits::SAVE_INTERVAL;
+use crate::limits::{SAVE_INTERVAL, SAVE_RETRY_PAUSE};
 
 /// What a save came to: the snapshot, or that there was nothing new.
 pub type Saved = Option<FileName>;
@@ -23,6 +23,8 @@ pub(super) struct Saves {
     changes: AtomicU64,
     /// Since when something is to be saved.
     dirty_since: std::sync::Mutex<Option<Instant>>,
+    /// Whether a failed save is going to be made again.
+    is_retrying: AtomicBool,
     /// The last save. Held while one runs.
     last: Mutex<Option<Last>>,
 }
@@ -76,15 +78,38 @@ impl Keeper {
         let covered = self.saves.changes.load(Ordering::SeqCst);
         self.saves.dirty_since().take();
         let at = Instant::now();
-        let result = on_thread("save", move || vault.save(&[label])).await;
+        let tags = vec![label.clone()];
+        let result = on_thread("save", move || vault.save(&tags)).await;
         if result.is_err() {
             // It is to be saved still, and not at once: the store has just failed.
             self.saves.dirty_since().get_or_insert(at);
+            self.retry(label);
         }
         let snapshot = self.checked(result)?;
         tracing::info!(?snapshot, ms = at.elapsed().as_millis(), "the workspace is saved");
         *last = Some(Last { covered, snapshot: snapshot.clone() });
         Ok(snapshot)
+    }
+
+    /// Makes a save that has failed again after a while, so that the files need not wait for the next
+    /// turn. If that fails too, it is what makes the next try.
+    fn retry(self: &Arc<Self>, label: String) {
+        if self.saves.is_retrying.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let keeper = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(SAVE_RETRY_PAUSE).await;
+            keeper.saves.is_retrying.store(false, Ordering::SeqCst);
+            if keeper.saves.dirty_since().is_none() {
+                return;
+            }
+            match keeper.save(label).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(problem)) => tracing::warn!(%problem, "a failed save has failed again"),
+                Err(error) => tracing::warn!(%error, "a failed save broke down"),
+            }
+        });
     }
 
     /// The last save before the process goes: also of what nobody announced, such as the work of

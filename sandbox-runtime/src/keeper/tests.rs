@@ -14,7 +14,7 @@ use protocol::{Problem, ProblemCode};
 use tempfile::TempDir;
 
 use super::{Keeper, Opened, Opener, PromptFiles, Vault};
-use crate::limits::SAVE_INTERVAL;
+use crate::limits::{SAVE_INTERVAL, SAVE_RETRY_PAUSE};
 use crate::shutdown::Shutdown;
 use crate::workspace::Workspace;
 
@@ -240,6 +240,20 @@ async fn a_save_that_failed_is_made_again() {
     memory.change(|script| script.fail_save = false);
     assert!(keeper.save("two".into()).await.unwrap().is_ok());
     assert_eq!(memory.look(|script| script.saves.len()), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_could_not_be_saved_waited_for_the_next_turn() {
+    let World { memory, keeper, .. } = world();
+    keeper.open(opening(Expected::New));
+    memory.change(|script| script.fail_save = true);
+    keeper.changed();
+    assert!(keeper.save("one".into()).await.unwrap().is_err());
+    memory.change(|script| script.fail_save = false);
+    tokio::time::sleep(2 * SAVE_RETRY_PAUSE).await;
+    // Waits for the save that runs, and finds that it covers all.
+    keeper.save("two".into()).await.unwrap().unwrap();
+    assert_eq!(memory.look(|script| script.saves.clone()), [["one"], ["one"]]);
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Tidies the workspace's repository: old snapshots go, in a life of the container that runs no
 //! turns.
 //!
-//! Invariants: only the epoch of such a life may delete anything; work comes first, and what it
-//! cuts off is done on another day; a failure backs off like any other.
+//! Invariants: only the epoch of such a life may delete anything, and not while a client of the
+//! owner's is at work; work comes first, and what it cuts off is done on another day; a failure
+//! backs off like any other.
 
 use std::rc::Rc;
 
@@ -15,7 +16,10 @@ use super::core::{Core, books_failed};
 use super::lifecycle::{Lifecycle, Purpose};
 use super::restore::post;
 use super::store::chores::{self, Chore};
-use crate::limits::{CHORE_PAUSE_MS_FIRST, MAINTENANCE_EVERY_MS, MAINTENANCE_MS_MAX};
+use super::store::workspace as book;
+use crate::limits::{
+    CHORE_PAUSE_MS_FIRST, MAINTENANCE_EVERY_MS, MAINTENANCE_MS_MAX, MAINTENANCE_SAVES,
+};
 use crate::platform::clock::{now_ms, within};
 use crate::platform::log as console;
 
@@ -25,20 +29,23 @@ const CHORE: &str = "maintenance";
 /// two months.
 const RETENTION: Retention = Retention { last: 10, hourly: 24, daily: 14, weekly: 8 };
 
-/// When the repository is to be tidied next; `None` when nothing was saved since. Pure.
-fn due_ms(chore: Chore, snapshot_at_ms: Option<u64>) -> Option<u64> {
+/// When the repository is to be tidied next, with so many saves since it was; `None` when nothing was
+/// saved since. Pure.
+fn due_ms(chore: Chore, snapshot_at_ms: Option<u64>, saves: u64) -> Option<u64> {
     let snapshot_at_ms = snapshot_at_ms?;
     if chore.failures > 0 {
         return Some(chore.at_ms + (CHORE_PAUSE_MS_FIRST << chore.failures.min(6)));
     }
-    (snapshot_at_ms > chore.at_ms).then(|| chore.at_ms.max(snapshot_at_ms) + MAINTENANCE_EVERY_MS)
+    let pause_ms = if saves < MAINTENANCE_SAVES { MAINTENANCE_EVERY_MS } else { 0 };
+    (snapshot_at_ms > chore.at_ms).then(|| chore.at_ms.max(snapshot_at_ms) + pause_ms)
 }
 
 impl Core {
     /// When the repository is to be tidied next.
     pub(super) fn maintenance_due_ms(&self) -> Result<Option<u64>, Problem> {
         let chore = chores::load(&self.sql, CHORE).map_err(|error| books_failed(&error))?;
-        Ok(due_ms(chore, self.workspace()?.snapshot_at_ms))
+        let workspace = self.workspace()?;
+        Ok(due_ms(chore, workspace.snapshot_at_ms, workspace.saves))
     }
 
     /// Begins to tidy when it is time and the container sleeps.
@@ -70,13 +77,19 @@ impl Core {
     }
 
     async fn maintain(self: &Rc<Self>, epoch: Epoch) -> Result<(), Problem> {
+        // Before a container is started for nothing.
+        self.refuse_while_owner_works().await?;
         let container = self.sandbox.container()?.clone();
         self.start(&container, epoch, Purpose::Maintenance).await?;
+        // From here on no client of the owner's gets a lock; one may have got it just before.
+        self.refuse_while_owner_works().await?;
         let (protocol, key) = (PROTOCOL_VERSION, self.workspace()?.key());
         let order = Maintenance { protocol, key, retention: RETENTION };
         let response = post(&container, &RuntimeRoute::Maintenance, &order).await?;
         self.hear_workspace(epoch, response).await?;
-        chores::note(&self.sql, CHORE, true, now_ms()).map_err(|error| books_failed(&error))
+        chores::note(&self.sql, CHORE, true, now_ms())
+            .and_then(|()| book::note_tidy(&self.sql))
+            .map_err(|error| books_failed(&error))
     }
 
     fn drain_after_maintenance(&self, epoch: Epoch) -> Result<(), Problem> {
@@ -93,16 +106,22 @@ mod tests {
 
     #[test]
     fn a_day_after_the_first_snapshot_and_then_only_when_something_was_saved() {
-        assert_eq!(due_ms(Chore::default(), None), None);
-        assert_eq!(due_ms(Chore::default(), Some(5)), Some(5 + MAINTENANCE_EVERY_MS));
+        assert_eq!(due_ms(Chore::default(), None, 0), None);
+        assert_eq!(due_ms(Chore::default(), Some(5), 1), Some(5 + MAINTENANCE_EVERY_MS));
         let done = Chore { at_ms: 10, failures: 0 };
-        assert_eq!(due_ms(done, Some(9)), None);
-        assert_eq!(due_ms(done, Some(11)), Some(11 + MAINTENANCE_EVERY_MS));
+        assert_eq!(due_ms(done, Some(9), 0), None);
+        assert_eq!(due_ms(done, Some(11), 1), Some(11 + MAINTENANCE_EVERY_MS));
+    }
+
+    #[test]
+    fn a_busy_day_does_not_make_cold_starts_slow() {
+        let done = Chore { at_ms: 10, failures: 0 };
+        assert_eq!(due_ms(done, Some(11), MAINTENANCE_SAVES), Some(11));
     }
 
     #[test]
     fn failures_are_tried_again_later_and_later() {
-        let failed = |failures| due_ms(Chore { at_ms: 10, failures }, Some(5)).unwrap();
+        let failed = |failures| due_ms(Chore { at_ms: 10, failures }, Some(5), 1_000).unwrap();
         assert!(failed(1) < failed(2) && failed(6) == failed(60));
     }
 }

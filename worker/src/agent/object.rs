@@ -101,6 +101,7 @@ impl Agent {
             ObjectRoute::WorkspaceGrant(access) => {
                 core.grant_workspace(epoch, access).map(|()| http::empty(204))
             }
+            ObjectRoute::OwnerGrant => core.grant_owner().map(|()| http::empty(204)),
             ObjectRoute::SnapshotStored { name } => {
                 core.snapshot_stored(epoch, &name).map(|()| http::empty(204))
             }

@@ -1,14 +1,17 @@
 //! What a container may do with the workspace's repository, and what the books learn of it.
 //!
-//! Invariant: a container adds and never deletes, unless its life is there for maintenance.
+//! Invariants: a container adds and never deletes, unless its life is there for maintenance; while
+//! one is, nobody else adds anything, not even a lock.
 
 use protocol::object::Access;
-use protocol::workspace::FileName;
+use protocol::workspace::{FileKind, FileName};
 use protocol::{Epoch, Problem, ProblemCode};
 
 use super::core::{Core, books_failed};
 use super::lifecycle::Lifecycle;
 use super::store::workspace as book;
+use crate::keys;
+use crate::limits::{LOCK_FRESH_MS, REPOSITORY_FILES_MAX};
 use crate::platform::clock::now_ms;
 
 impl Core {
@@ -26,6 +29,29 @@ impl Core {
                 "The workspace's repository is append-only.",
             )
             .remedy("Old snapshots are removed by the agent's own maintenance."));
+        }
+        Ok(())
+    }
+
+    /// Whether the owner's own client may add something now. A client writes a lock before all else,
+    /// so while there is maintenance none begins to work.
+    pub(super) fn grant_owner(&self) -> Result<(), Problem> {
+        if matches!(self.lifecycle()?.1, Lifecycle::Maintaining { .. }) {
+            let message = "The workspace's repository is being tidied.";
+            return Err(Problem::new(ProblemCode::Busy, message).remedy("Try again in a minute."));
+        }
+        Ok(())
+    }
+
+    /// Refuses while a client of the owner holds the repository, as its lock says.
+    pub(super) async fn refuse_while_owner_works(&self) -> Result<(), Problem> {
+        let locks = keys::repository_folder(&self.agent()?, FileKind::Locks);
+        let locks = self.archive.bucket()?.list_all(&locks, REPOSITORY_FILES_MAX).await?;
+        let now_ms = now_ms();
+        if locks.iter().any(|lock| lock.uploaded_ms + LOCK_FRESH_MS > now_ms) {
+            let message = "A restic of the owner's is at work in the workspace's repository.";
+            return Err(Problem::new(ProblemCode::Busy, message)
+                .remedy("It is tidied later; `restic unlock` helps if none is at work."));
         }
         Ok(())
     }

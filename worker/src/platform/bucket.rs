@@ -7,8 +7,8 @@ use protocol::{Problem, ProblemCode};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Conditional, Data, Env, Range, ResponseBody};
 
-use super::faults;
 use super::http::{Response, with_body};
+use super::{clock, faults};
 
 /// The binding's name in `wrangler.toml`.
 const BINDING: &str = "BUCKET";
@@ -71,6 +71,8 @@ pub(crate) struct Listed {
     pub(crate) key: String,
     /// Its bytes.
     pub(crate) size: u64,
+    /// When it was written, by our clock.
+    pub(crate) uploaded_ms: u64,
 }
 
 /// An object that was found, its body unread.
@@ -220,7 +222,11 @@ impl Bucket {
             list = list.cursor(cursor);
         }
         let page = list.execute().await.map_err(failed)?;
-        let listed = |object: worker::Object| Listed { key: object.key(), size: object.size() };
+        let listed = |object: worker::Object| Listed {
+            key: object.key(),
+            size: object.size(),
+            uploaded_ms: clock::ours_ms(object.uploaded().as_millis()),
+        };
         let next = if page.truncated() { page.cursor() } else { None };
         Ok((page.objects().into_iter().map(listed).collect(), next))
     }

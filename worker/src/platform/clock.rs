@@ -14,7 +14,12 @@ extern "C" {
 
 /// Milliseconds since the Unix epoch. The platform's clock stands still between I/O.
 pub(crate) fn now_ms() -> u64 {
-    worker::Date::now().as_millis().saturating_add_signed(super::faults::clock_offset_ms())
+    ours_ms(worker::Date::now().as_millis())
+}
+
+/// A time that the platform tells, by our clock: the two differ where a fault was ordered.
+pub(super) fn ours_ms(ms: u64) -> u64 {
+    ms.saturating_add_signed(super::faults::clock_offset_ms())
 }
 
 /// The day of a time, as `2026-11-25`, in UTC.

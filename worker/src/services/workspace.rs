@@ -84,7 +84,7 @@ pub(crate) async fn serve(
                     let response = repository.write(request, &key, &name).await?;
                     if let (FileKind::Snapshots, Caller::Container(epoch)) = (kind, caller) {
                         let stored = ObjectRoute::SnapshotStored { name };
-                        asked(env, agent, epoch, &stored).await?;
+                        asked(env, agent, Some(epoch), &stored).await?;
                     }
                     Ok(response)
                 }
@@ -93,14 +93,15 @@ pub(crate) async fn serve(
     }
 }
 
-/// Asks the agent's object on behalf of its container; a problem when it says no.
+/// Asks the agent's object, on behalf of its container where there is an epoch; a problem when it
+/// says no.
 async fn asked(
     env: &Env,
     agent: &AgentId,
-    epoch: Epoch,
+    epoch: Option<Epoch>,
     route: &ObjectRoute,
 ) -> Result<(), Problem> {
-    let mut answer = object::call(env, agent, Some(epoch), route, Body::Empty).await?;
+    let mut answer = object::call(env, agent, epoch, route, Body::Empty).await?;
     if answer.status_code() == 204 {
         return Ok(());
     }
@@ -132,9 +133,13 @@ impl Repository {
         }
         match caller {
             Caller::Container(epoch) => {
-                asked(env, &self.agent, epoch, &ObjectRoute::WorkspaceGrant(access)).await
+                let grant = ObjectRoute::WorkspaceGrant(access);
+                asked(env, &self.agent, Some(epoch), &grant).await
             }
             Caller::Owner if access == Access::Delete => Err(append_only()),
+            Caller::Owner if access == Access::Add => {
+                asked(env, &self.agent, None, &ObjectRoute::OwnerGrant).await
+            }
             Caller::Owner => Ok(()),
         }
     }
@@ -271,7 +276,7 @@ const CONTENT: [(&str, &str); 2] =
 
 fn append_only() -> Problem {
     Problem::new(ProblemCode::Forbidden, "The workspace's repository is append-only.")
-        .remedy("The agent removes old snapshots itself, once a day; keys and configuration stay.")
+        .remedy("The agent removes old snapshots itself; keys and configuration stay.")
 }
 
 fn missing() -> Problem {

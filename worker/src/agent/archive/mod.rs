@@ -60,7 +60,7 @@ impl Archive {
     }
 
     /// The bucket, or why there is none.
-    fn bucket(&self) -> Result<&Bucket, Problem> {
+    pub(super) fn bucket(&self) -> Result<&Bucket, Problem> {
         self.bucket.as_ref().map_err(Problem::clone)
     }
 }

@@ -106,13 +106,14 @@ const NOTHING_IS_LOST: &[&str] = &[
         bytes INTEGER NOT NULL,
         sha256 TEXT NOT NULL,
         PRIMARY KEY (session, first)) WITHOUT ROWID",
-    // The workspace's repository in R2.
+    // The workspace's repository in R2. `saves` are those since it was tidied.
     "CREATE TABLE workspace (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         password TEXT NOT NULL,
         master_key TEXT,
         snapshot TEXT,
         snapshot_at_ms INTEGER,
+        saves INTEGER NOT NULL DEFAULT 0,
         start_empty INTEGER NOT NULL)",
     // What is done from time to time, and when it was last done. `note` is the chore's own.
     "CREATE TABLE chores (

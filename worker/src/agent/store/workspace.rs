@@ -15,6 +15,8 @@ pub(crate) struct Workspace {
     pub(crate) snapshot: Option<FileName>,
     /// When it was stored.
     pub(crate) snapshot_at_ms: Option<u64>,
+    /// Saves since the repository was tidied.
+    pub(crate) saves: u64,
     /// Whether the owner gave up what was saved.
     pub(crate) start_empty: bool,
 }
@@ -53,7 +55,7 @@ pub(crate) fn load(sql: &dyn Sql, fresh: &str) -> Result<Workspace, SqlError> {
         &[fresh.into()],
     )?;
     let rows = sql.run(
-        "SELECT password, master_key, snapshot, snapshot_at_ms, start_empty FROM workspace",
+        "SELECT password, master_key, snapshot, snapshot_at_ms, saves, start_empty FROM workspace",
         &[],
     )?;
     let Some(row) = rows.first() else {
@@ -65,7 +67,8 @@ pub(crate) fn load(sql: &dyn Sql, fresh: &str) -> Result<Workspace, SqlError> {
         master_key: if has(1) { Some(text(row, 1)?.to_owned()) } else { None },
         snapshot: if has(2) { Some(id(row, 2)?) } else { None },
         snapshot_at_ms: if has(3) { Some(number(row, 3)?) } else { None },
-        start_empty: number(row, 4)? == 1,
+        saves: number(row, 4)?,
+        start_empty: number(row, 5)? == 1,
     })
 }
 
@@ -78,9 +81,16 @@ pub(crate) fn note_master_key(sql: &dyn Sql, json: &str) -> Result<(), SqlError>
 /// A snapshot is in R2. From now on a restore must find it, or a later one.
 pub(crate) fn note_snapshot(sql: &dyn Sql, name: &FileName, now_ms: u64) -> Result<(), SqlError> {
     sql.run(
-        "UPDATE workspace SET snapshot = ?, snapshot_at_ms = ?, start_empty = 0 WHERE id = 1",
+        "UPDATE workspace SET snapshot = ?, snapshot_at_ms = ?, saves = saves + 1, start_empty = 0
+         WHERE id = 1",
         &[name.as_str().into(), now_ms.into()],
     )?;
+    Ok(())
+}
+
+/// The repository is tidy.
+pub(crate) fn note_tidy(sql: &dyn Sql) -> Result<(), SqlError> {
+    sql.run("UPDATE workspace SET saves = 0 WHERE id = 1", &[])?;
     Ok(())
 }
 
