@@ -8,7 +8,7 @@ use integration_tests::model::{Reply, ScriptedModel};
 use integration_tests::restic::{self, Restic};
 use integration_tests::stack::{CANARY_KEY, Stack};
 use integration_tests::wait;
-use protocol::session::Item;
+use protocol::session::{Item, ToolStatus};
 use protocol::workspace::LISTING_V2;
 use serde_json::{Value, json};
 
@@ -46,6 +46,7 @@ fn keeping() -> gate::Outcome {
             all.check("restic reads all of it", read_by_restic(&stack)).await;
         }
         all.check("a bucket that fails", failing_bucket(&stack, &model)).await;
+        all.check("a bucket that is away at the start", lame(&stack, &model)).await;
         all.check("messages that queue", queued(&stack, &model)).await;
         all.check("a day of alarms", sleeps(&stack, &model)).await;
         all.check("old snapshots go", maintained(&stack, &model)).await;
@@ -205,6 +206,23 @@ async fn failing_bucket(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     stack.kill_runtime().await?;
     model.runs("cat unsaved.txt").says("It is there.");
     let answer = chat.ask("look").await?.completed()?;
+    ensure!(answer.tools()[0].output.starts_with("unsaved\n"), "{:?}", answer.tools());
+    Ok(())
+}
+
+/// A life of the container that could not restore its files was kept until it was idle for long.
+async fn lame(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("lame-life");
+    stack.kill_runtime().await?;
+    order(stack, &json!({ "r2": { "fail_per_mille": 1000 } })).await?;
+    model.runs("echo worse > unsaved.txt").says("I cannot.");
+    let mut chat = Chat::open(&stack.url, "lame-life", 0).await?;
+    let answer = chat.ask("lame-life").await?.completed()?;
+    ensure!(answer.tools()[0].status == ToolStatus::Refused, "{:?}", answer.tools());
+    order(stack, &json!({})).await?;
+    wait::until_true("its end", || stack.runtime_now().is_ok_and(|now| now.is_none())).await?;
+    model.runs("cat unsaved.txt").says("Now I can.");
+    let answer = chat.ask("again").await?.completed()?;
     ensure!(answer.tools()[0].output.starts_with("unsaved\n"), "{:?}", answer.tools());
     Ok(())
 }

@@ -61,8 +61,7 @@ impl Core {
     fn due(&self) -> Result<Option<u64>, Problem> {
         let (_, state) = self.lifecycle()?;
         let working = self.working()?;
-        let sleep_after_ms = self.settings.sleep_after_ms;
-        let own = due(working, &state, self.worked_at_ms.get(), sleep_after_ms, now_ms());
+        let own = due(working, &state, self.worked_at_ms.get(), self.sleep_after_ms(), now_ms());
         // A chore that is overdue waits for the container to be cold; then it is set again.
         let maintenance = match state {
             Lifecycle::Cold => self.maintenance_due_ms()?,
@@ -74,6 +73,13 @@ impl Core {
             .flatten()
             .chain(archive)
             .min())
+    }
+
+    /// Idle time after which the container sleeps. One without its workspace sleeps at once, so that
+    /// the next message finds another that tries again.
+    fn sleep_after_ms(&self) -> Option<u64> {
+        let is_lame = self.sandbox.workspace.borrow().problem.is_some();
+        if is_lame { Some(0) } else { self.settings.sleep_after_ms }
     }
 
     fn working(&self) -> Result<bool, Problem> {
@@ -95,7 +101,7 @@ impl Core {
         } else {
             self.end_overdue_drain().await?;
             let idle_ms = now_ms().saturating_sub(self.worked_at_ms.get());
-            if self.settings.sleep_after_ms.is_some_and(|after_ms| idle_ms >= after_ms) {
+            if self.sleep_after_ms().is_some_and(|after_ms| idle_ms >= after_ms) {
                 self.drain()?;
             }
             self.run_maintenance()?;

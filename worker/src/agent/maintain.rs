@@ -9,16 +9,18 @@ use std::rc::Rc;
 
 use protocol::runtime::RuntimeRoute;
 use protocol::version::PROTOCOL_VERSION;
-use protocol::workspace::{Maintenance, Retention};
-use protocol::{Epoch, Problem};
+use protocol::workspace::{FileKind, Maintenance, Retention};
+use protocol::{Epoch, Problem, ProblemCode};
 
 use super::core::{Core, books_failed};
 use super::lifecycle::{Lifecycle, Purpose};
 use super::restore::post;
 use super::store::chores::{self, Chore};
 use super::store::workspace as book;
+use crate::keys;
 use crate::limits::{
-    CHORE_PAUSE_MS_FIRST, MAINTENANCE_EVERY_MS, MAINTENANCE_MS_MAX, MAINTENANCE_SAVES,
+    CHORE_PAUSE_MS_FIRST, LOCK_FRESH_MS, MAINTENANCE_EVERY_MS, MAINTENANCE_MS_MAX,
+    MAINTENANCE_SAVES, REPOSITORY_FILES_MAX,
 };
 use crate::platform::clock::{now_ms, within};
 use crate::platform::log as console;
@@ -90,6 +92,19 @@ impl Core {
         chores::note(&self.sql, CHORE, true, now_ms())
             .and_then(|()| book::note_tidy(&self.sql))
             .map_err(|error| books_failed(&error))
+    }
+
+    /// Refuses while a client of the owner holds the repository, as its lock says.
+    async fn refuse_while_owner_works(&self) -> Result<(), Problem> {
+        let locks = keys::repository_folder(&self.agent()?, FileKind::Locks);
+        let locks = self.archive.bucket()?.list_all(&locks, REPOSITORY_FILES_MAX).await?;
+        let now_ms = now_ms();
+        if locks.iter().any(|lock| lock.uploaded_ms + LOCK_FRESH_MS > now_ms) {
+            let message = "A restic of the owner's is at work in the workspace's repository.";
+            return Err(Problem::new(ProblemCode::Busy, message)
+                .remedy("It is tidied later; `restic unlock` helps if none is at work."));
+        }
+        Ok(())
     }
 
     fn drain_after_maintenance(&self, epoch: Epoch) -> Result<(), Problem> {

@@ -40,6 +40,7 @@ impl Core {
             if let Err(problem) = core.restore(&container, epoch).await {
                 console::trouble(format_args!("epoch {epoch}, workspace: {problem}"));
                 core.sandbox.workspace.borrow_mut().problem = Some(problem);
+                core.arm().await;
             }
         });
     }

@@ -4,14 +4,12 @@
 //! one is, nobody else adds anything, not even a lock.
 
 use protocol::object::Access;
-use protocol::workspace::{FileKind, FileName};
+use protocol::workspace::FileName;
 use protocol::{Epoch, Problem, ProblemCode};
 
 use super::core::{Core, books_failed};
 use super::lifecycle::Lifecycle;
 use super::store::workspace as book;
-use crate::keys;
-use crate::limits::{LOCK_FRESH_MS, REPOSITORY_FILES_MAX};
 use crate::platform::clock::now_ms;
 
 impl Core {
@@ -39,19 +37,6 @@ impl Core {
         if matches!(self.lifecycle()?.1, Lifecycle::Maintaining { .. }) {
             let message = "The workspace's repository is being tidied.";
             return Err(Problem::new(ProblemCode::Busy, message).remedy("Try again in a minute."));
-        }
-        Ok(())
-    }
-
-    /// Refuses while a client of the owner holds the repository, as its lock says.
-    pub(super) async fn refuse_while_owner_works(&self) -> Result<(), Problem> {
-        let locks = keys::repository_folder(&self.agent()?, FileKind::Locks);
-        let locks = self.archive.bucket()?.list_all(&locks, REPOSITORY_FILES_MAX).await?;
-        let now_ms = now_ms();
-        if locks.iter().any(|lock| lock.uploaded_ms + LOCK_FRESH_MS > now_ms) {
-            let message = "A restic of the owner's is at work in the workspace's repository.";
-            return Err(Problem::new(ProblemCode::Busy, message)
-                .remedy("It is tidied later; `restic unlock` helps if none is at work."));
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The private folders that stand for containers' disks.
 //!
 //! *Invariant:* after `fresh` the folder is empty, whatever was there before; only folders below
-//! the root whose names are container names or begin with [`DISCARDED`] are ever deleted.
+//! the root whose names are container names or begin with [`DISCARDED`] are ever deleted. Of folders
+//! that are there from the beginning, only those with names that workerd gives.
 //!
 //! Old folders are renamed away, which takes microseconds, and deleted by a thread of their own:
 //! a large tree must not hold up the one thread that carries every model token. A deletion that no
@@ -21,6 +22,9 @@ use crate::terminal::report;
 
 /// Container names begin with a letter or digit, so this can be none.
 const DISCARDED: &str = ".discarded-";
+
+/// How the names begin that workerd gives to containers.
+const OF_WORKERD: &str = "workerd-";
 
 /// The root folder of all disks.
 #[derive(Debug)]
@@ -63,7 +67,8 @@ pub enum DiskError {
 }
 
 impl Disks {
-    /// Makes the root and deletes what an earlier engine had discarded but not yet deleted.
+    /// Makes the root and deletes what an earlier engine had discarded but not yet deleted, and what
+    /// it left behind when it was killed: its containers are gone with it.
     pub fn open(root: &Path) -> Result<Self, DiskError> {
         let failed = |source| DiskError::Root { root: root.to_owned(), source };
         create_dir_all(root).map_err(failed)?;
@@ -72,8 +77,12 @@ impl Disks {
         let disks = Self { root, discarded: AtomicU64::new(0), deletions: Mutex::default() };
         for entry in read_dir(&disks.root).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            if entry.file_name().to_string_lossy().starts_with(DISCARDED) {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(DISCARDED) {
                 disks.delete(entry.path());
+            } else if name.starts_with(OF_WORKERD) {
+                disks.set_aside(&entry.path())?;
             }
         }
         Ok(disks)
@@ -94,17 +103,20 @@ impl Disks {
 
     /// Takes the container's folder away, if there is one.
     pub fn discard(&self, name: &Name) -> Result<(), DiskError> {
-        let folder = self.folder(name);
+        self.set_aside(&self.folder(name))
+    }
+
+    fn set_aside(&self, folder: &Path) -> Result<(), DiskError> {
         let number = self.discarded.fetch_add(1, Ordering::Relaxed);
         let aside = format!("{DISCARDED}{}-{number}", std::process::id());
         let aside = self.root.join(aside);
-        match rename(&folder, &aside) {
+        match rename(folder, &aside) {
             Ok(()) => {
                 self.delete(aside);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(DiskError::Discard { folder, source }),
+            Err(source) => Err(DiskError::Discard { folder: folder.to_owned(), source }),
         }
     }
 

@@ -254,3 +254,20 @@ async fn begin(engine: &Engine, target: &str) -> JoinHandle<String> {
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     })
 }
+
+#[tokio::test]
+async fn disks_of_engines_that_were_killed_filled_the_machine() {
+    let root = tempfile::tempdir().unwrap();
+    let work = root.path().join("work");
+    for name in ["workerd-1-Agent-2", "mine"] {
+        std::fs::create_dir_all(work.join(name)).unwrap();
+        std::fs::write(work.join(name).join("file"), "").unwrap();
+    }
+    let _engine = Engine::start_in(root, &[]);
+    let left = || {
+        let names = std::fs::read_dir(&work).unwrap().map(|entry| entry.unwrap().file_name());
+        (names.collect::<Vec<_>>() == ["mine"]).then_some(())
+    };
+    until("the old disk to go", left).await;
+    assert!(work.join("mine/file").exists());
+}
