@@ -139,6 +139,10 @@ pub(crate) const JOB_LATE_MS_MAX: u64 = 60_000;
 /// How far away a run may be, and the longest distance between two: ten years.
 pub(crate) const JOB_HORIZON_MS: u64 = 10 * 366 * 24 * 60 * 60 * 1000;
 
+/// Times on the wall that are looked at for the next run: after the clock was moved back those of an
+/// hour, once a minute, are over already.
+pub(crate) const JOB_WALL_TIMES_MAX: usize = 200;
+
 /// How long the results of runs are kept.
 pub(crate) const JOB_RUNS_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 

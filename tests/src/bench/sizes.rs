@@ -17,7 +17,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     encoder.write_all(&wasm)?;
     let zipped = encoder.finish()?;
     report.fact("Worker: wasm", "KB", kilobytes(wasm.len()), None);
-    report.fact("Worker: wasm, gzip", "KB", kilobytes(zipped.len()), Some(700.0));
+    report.fact("Worker: wasm, gzip", "KB", kilobytes(zipped.len()), Some(800.0));
     let runtime = fs::metadata(paths::runtime()?)?.len();
     report.fact("runtime: binary", "KB", kilobytes(usize::try_from(runtime)?), None);
     Ok(())

@@ -3,12 +3,14 @@
 //! Invariants: the next time of a job is always after the one before, so a clock that jumps back
 //! runs nothing twice; however many runs were missed, one is made up for at the most.
 
+use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{JOB_HORIZON_MS, JOB_INTERVAL_MS_MIN, JOB_LATE_MS_MAX};
+use crate::limits::{JOB_HORIZON_MS, JOB_INTERVAL_MS_MIN, JOB_LATE_MS_MAX, JOB_WALL_TIMES_MAX};
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -113,8 +115,12 @@ impl Schedule {
             Self::Cron { pattern, zone } => {
                 let cron = minutes().parse(pattern).map_err(|error| error.to_string())?;
                 let after = zoned(after_ms, zone)?;
-                let next = cron.find_next_occurrence(&after, false);
-                let next = next.ok().map(|next: Zoned| next.timestamp().as_millisecond());
+                let next = if has_fixed_hours(pattern) {
+                    next_by_the_wall(&cron, &after)
+                } else {
+                    cron.find_next_occurrence(&after, false).ok()
+                };
+                let next = next.map(|next: Zoned| next.timestamp().as_millisecond());
                 Ok(next.and_then(|next| u64::try_from(next).ok()))
             }
             Self::Heartbeat { interval_ms, anchor_ms, from_minute, to_minute, zone } => {
@@ -144,6 +150,39 @@ fn counted_after(after_ms: u64, interval_ms: u64, anchor_ms: u64) -> u64 {
 /// Patterns of five fields: no seconds, no years.
 fn minutes() -> CronParser {
     CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build()
+}
+
+/// Whether a pattern names hours; others mean every so many minutes or hours, whatever the wall says.
+fn has_fixed_hours(pattern: &str) -> bool {
+    pattern.split_whitespace().nth(1).is_some_and(|hours| !hours.contains('*'))
+}
+
+/// The next of the pattern's times on the wall, each once: one that a day lacks is at the end of the
+/// gap, of one that it has twice the first counts.
+fn next_by_the_wall(cron: &Cron, after: &Zoned) -> Option<Zoned> {
+    let mut wall = after.datetime();
+    for _ in 0..JOB_WALL_TIMES_MAX {
+        // Found in UTC, which lacks no time and has none twice.
+        let next = cron.find_next_occurrence(&wall.to_zoned(TimeZone::UTC).ok()?, false).ok()?;
+        wall = next.datetime();
+        let at = placed(wall, after.time_zone())?;
+        if at > *after {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// A time on the wall in a zone.
+fn placed(wall: DateTime, zone: &TimeZone) -> Option<Zoned> {
+    let at = wall.to_zoned(zone.clone()).ok()?;
+    if at.datetime() == wall {
+        return Some(at);
+    }
+    // It is in a gap, and was moved beyond its end, which is the last change up to there.
+    let upto = at.timestamp().checked_add(SignedDuration::from_nanos(1)).ok()?;
+    let end = zone.preceding(upto).next()?.timestamp();
+    Some(end.to_zoned(zone.clone()))
 }
 
 fn zoned(ms: u64, zone: &str) -> Result<Zoned, String> {
@@ -179,7 +218,7 @@ pub(crate) fn parse_time(text: &str, zone: &str, now_ms: u64) -> Result<u64, Str
     if let Some(distance) = text.strip_prefix("in ") {
         return Ok(now_ms + parse_interval(distance.trim())?);
     }
-    let civil: jiff::civil::DateTime = text
+    let civil: DateTime = text
         .parse()
         .map_err(|_error| format!("{text:?} is not like 2026-12-24T08:00 or \"in 20m\""))?;
     let zone = TimeZone::get(zone).map_err(|_error| format!("there is no time zone {zone:?}"))?;
@@ -246,6 +285,47 @@ mod tests {
         assert_eq!(next(&berlin, &first), "2026-10-26T01:30:00Z");
         let york = cron("0 9 * * 1-5", "America/New_York");
         assert_eq!(next(&york, "2026-11-20T15:00:00Z"), "2026-11-23T14:00:00Z");
+    }
+
+    #[test]
+    fn lists_of_hours_lost_a_run_when_the_clock_was_moved() {
+        let runs = |pattern: &str, from: &str, count| {
+            let schedule = cron(pattern, "Europe/Berlin");
+            let mut at = from.to_owned();
+            std::iter::repeat_with(|| {
+                at = next(&schedule, &at);
+                at.clone()
+            })
+            .take(count)
+            .collect::<Vec<_>>()
+        };
+        // 02:00 and 03:00 are the same instant on 29 March 2026.
+        let spring = runs("0 1,2,3 * * *", "2026-03-28T12:00:00Z", 3);
+        assert_eq!(
+            spring,
+            ["2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z", "2026-03-29T23:00:00Z"]
+        );
+        let autumn = runs("0 1-3 * * *", "2026-10-24T12:00:00Z", 4);
+        assert_eq!(
+            autumn,
+            [
+                "2026-10-24T23:00:00Z",
+                "2026-10-25T00:00:00Z",
+                "2026-10-25T02:00:00Z",
+                "2026-10-26T00:00:00Z"
+            ]
+        );
+        // Every twenty minutes is every twenty minutes, also in the hour that comes twice.
+        let often = runs("*/20 * * * *", "2026-10-25T00:30:00Z", 4);
+        assert_eq!(
+            often,
+            [
+                "2026-10-25T00:40:00Z",
+                "2026-10-25T01:00:00Z",
+                "2026-10-25T01:20:00Z",
+                "2026-10-25T01:40:00Z"
+            ]
+        );
     }
 
     #[test]
@@ -322,7 +402,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_next_time_is_always_later(
-            minute in 0_u32..60, hour in 0_u32..24, start in 1_700_000_000_000_u64..1_900_000_000_000,
+            minute in 0_u32..60, hour in "[01]?[0-9]|2[0-3]|[0-9],1[0-9]|[0-4]-[5-9]", start in 1_700_000_000_000_u64..1_900_000_000_000,
             zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]),
         ) {
             let schedule = cron(&format!("{minute} {hour} * * *"), zone);
