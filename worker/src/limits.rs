@@ -65,6 +65,9 @@ pub(crate) const HEALTHY_LIFE_MS: u64 = 60_000;
 /// snapshots takes seconds; what is cut off goes on the next day.
 pub(crate) const MAINTENANCE_MS_MAX: u64 = 10 * 60 * 1000;
 
+/// Idle time after which a container that never sleeps makes way for maintenance.
+pub(crate) const MAINTENANCE_IDLE_MS: u64 = 10 * 60 * 1000;
+
 /// Saves after which the repository is tidied however early it is: each leaves an index file that a
 /// cold start has to read.
 pub(crate) const MAINTENANCE_SAVES: u64 = 100;

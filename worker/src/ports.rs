@@ -99,6 +99,14 @@ pub(crate) fn number(row: &Row, column: usize) -> Result<u64, SqlError> {
     }
 }
 
+/// The one number of a query for a smallest or greatest; nothing when it looked at no row.
+pub(crate) fn extreme(rows: &[Row]) -> Result<Option<u64>, SqlError> {
+    match rows.first() {
+        Some(row) if row.first() != Some(&Value::Null) => number(row, 0).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// Column `column` as text.
 pub(crate) fn text(row: &Row, column: usize) -> Result<&str, SqlError> {
     match row.get(column) {

@@ -10,7 +10,7 @@ use protocol::Problem;
 use super::core::{Core, books_failed};
 use super::lifecycle::Lifecycle;
 use super::store::{inbox, turns};
-use crate::limits::{DRAIN_MS_MAX, MAINTENANCE_MS_MAX, WATCHDOG_MS};
+use crate::limits::{DRAIN_MS_MAX, MAINTENANCE_IDLE_MS, MAINTENANCE_MS_MAX, WATCHDOG_MS};
 use crate::platform::clock::{self, now_ms};
 use crate::platform::log as console;
 
@@ -32,6 +32,23 @@ fn due(
         }
         Lifecycle::Maintaining { since_ms, .. } => Some(since_ms + MAINTENANCE_MS_MAX),
         Lifecycle::Cold | Lifecycle::Starting { .. } | Lifecycle::Failed { .. } => None,
+    }
+}
+
+/// When there is time to tidy the repository, which is due at `due_ms` and needs a container of its
+/// own. One that never sleeps makes way for it when it has been idle for a while. Pure.
+fn tidying_ms(
+    due_ms: Option<u64>,
+    state: &Lifecycle,
+    worked_at_ms: u64,
+    sleep_after_ms: Option<u64>,
+) -> Option<u64> {
+    match state {
+        Lifecycle::Cold => due_ms,
+        state if state.takes_turns() && sleep_after_ms.is_none() => {
+            due_ms.map(|due_ms| due_ms.max(worked_at_ms + MAINTENANCE_IDLE_MS))
+        }
+        _ => None,
     }
 }
 
@@ -63,16 +80,18 @@ impl Core {
         let working = self.working()?;
         let own = due(working, &state, self.worked_at_ms.get(), self.sleep_after_ms(), now_ms());
         // A chore that is overdue waits for the container to be cold; then it is set again.
-        let maintenance = match state {
-            Lifecycle::Cold => self.maintenance_due_ms()?,
-            _ => None,
-        };
+        let maintenance = if working { None } else { self.tidying_ms(&state)? };
         let archive = [self.settling_due_ms()?, self.control_due_ms()?].into_iter().flatten();
         Ok([own, maintenance, self.outbox_due_ms()?, self.schedule_due_ms()?]
             .into_iter()
             .flatten()
             .chain(archive)
             .min())
+    }
+
+    fn tidying_ms(&self, state: &Lifecycle) -> Result<Option<u64>, Problem> {
+        let (due_ms, worked_at_ms) = (self.maintenance_due_ms()?, self.worked_at_ms.get());
+        Ok(tidying_ms(due_ms, state, worked_at_ms, self.sleep_after_ms()))
     }
 
     /// Idle time after which the container sleeps. One without its workspace sleeps at once, so that
@@ -100,8 +119,11 @@ impl Core {
             self.pump()?;
         } else {
             self.end_overdue_drain().await?;
-            let idle_ms = now_ms().saturating_sub(self.worked_at_ms.get());
-            if self.sleep_after_ms().is_some_and(|after_ms| idle_ms >= after_ms) {
+            let now_ms = now_ms();
+            let idle_ms = now_ms.saturating_sub(self.worked_at_ms.get());
+            let sleeps = self.sleep_after_ms().is_some_and(|after_ms| idle_ms >= after_ms);
+            let tidying_ms = self.tidying_ms(&self.lifecycle()?.1)?;
+            if sleeps || tidying_ms.is_some_and(|tidying_ms| tidying_ms <= now_ms) {
                 self.drain()?;
             }
             self.run_maintenance()?;
@@ -130,6 +152,15 @@ mod tests {
     #[test]
     fn a_cold_agent_sets_no_alarm() {
         assert_eq!(due(false, &Lifecycle::Cold, 0, Some(1), 99), None);
+    }
+
+    #[test]
+    fn an_agent_that_never_sleeps_was_never_tidied() {
+        let ready = Lifecycle::Ready { since_ms: 0, failures: 0 };
+        assert_eq!(tidying_ms(Some(50), &ready, 100, None), Some(100 + MAINTENANCE_IDLE_MS));
+        assert_eq!(tidying_ms(Some(50), &ready, 100, Some(9)), None);
+        assert_eq!(tidying_ms(Some(50), &Lifecycle::Cold, 100, None), Some(50));
+        assert_eq!(tidying_ms(None, &ready, 100, None), None);
     }
 
     #[test]

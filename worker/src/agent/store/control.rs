@@ -12,7 +12,7 @@ use super::{identity, lifecycle, log, outbox, segments, turns};
 use crate::agent::archive::control::TableRow;
 use crate::agent::lifecycle::Lifecycle;
 use crate::limits::RESTORE_EPOCHS;
-use crate::ports::{Row, Sql, SqlError, Value, number, text};
+use crate::ports::{Row, Sql, SqlError, Value, extreme, number, text};
 
 /// A table of the export.
 struct Table {
@@ -90,11 +90,7 @@ pub(crate) fn last_change_ms(sql: &dyn Sql) -> Result<Option<u64>, SqlError> {
             UNION ALL SELECT snapshot_at_ms FROM workspace)",
         &[],
     )?;
-    let changed = match rows.first() {
-        Some(row) if row.first() != Some(&Value::Null) => Some(number(row, 0)?),
-        _ => None,
-    };
-    Ok(changed.max(turns::last_work_ms(sql)?))
+    Ok(extreme(&rows)?.max(turns::last_work_ms(sql)?))
 }
 
 /// About how many bytes of log an export would hold.

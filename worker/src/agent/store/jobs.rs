@@ -9,7 +9,7 @@ use protocol::{SessionId, TurnId};
 use super::super::schedule::{Due, Missed, Schedule};
 use super::inbox::{self, Origin};
 use crate::limits::{JOB_FAILURES_MAX, JOB_INTERVAL_MS_MIN, JOB_RUNS_KEPT_MS};
-use crate::ports::{Row, Sql, SqlError, Value, id, number, text};
+use crate::ports::{Row, Sql, SqlError, Value, extreme, id, number, text};
 
 /// The channel under which runs are in the inbox.
 pub(crate) const CHANNEL: &str = "schedule";
@@ -113,10 +113,7 @@ pub(crate) fn enable(
 /// When the next job is due.
 pub(crate) fn next_due_ms(sql: &dyn Sql) -> Result<Option<u64>, SqlError> {
     let rows = sql.run("SELECT MIN(next_ms) FROM jobs WHERE enabled = 1", &[])?;
-    match rows.first() {
-        Some(row) if row.first() != Some(&Value::Null) => number(row, 0).map(Some),
-        _ => Ok(None),
-    }
+    extreme(&rows)
 }
 
 /// The jobs that are due.

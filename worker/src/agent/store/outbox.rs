@@ -5,7 +5,7 @@ use protocol::{SessionId, TurnId};
 
 use super::super::outbox::Next;
 use super::jobs;
-use crate::ports::{Row, Sql, SqlError, Value, number, text};
+use crate::ports::{Row, Sql, SqlError, extreme, number, text};
 
 /// One message that goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,20 +202,12 @@ pub(crate) fn next_due_ms(sql: &dyn Sql, but: &str) -> Result<Option<u64>, SqlEr
             GROUP BY channel, chat)",
         &[but.into()],
     )?;
-    least(&rows)
+    extreme(&rows)
 }
 
 /// When the first of the tries in progress must be over.
 pub(crate) fn try_over_ms(sql: &dyn Sql) -> Result<Option<u64>, SqlError> {
-    least(&sql.run("SELECT MIN(next_try_ms) FROM outbox WHERE state = 'sending'", &[])?)
-}
-
-/// The answer to a `SELECT MIN(…)`; nothing when it looked at no row.
-fn least(rows: &[Row]) -> Result<Option<u64>, SqlError> {
-    match rows.first() {
-        Some(row) if row.first() != Some(&Value::Null) => number(row, 0).map(Some),
-        _ => Ok(None),
-    }
+    extreme(&sql.run("SELECT MIN(next_try_ms) FROM outbox WHERE state = 'sending'", &[])?)
 }
 
 /// What waits for a page of this session.

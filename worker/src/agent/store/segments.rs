@@ -57,10 +57,7 @@ fn segment(row: &Row) -> Result<Segment, SqlError> {
 pub(crate) fn rows_begin(sql: &dyn Sql, session: &SessionId) -> Result<Sequence, SqlError> {
     let rows =
         sql.run("SELECT MIN(sequence) FROM log WHERE session = ?", &[session.as_str().into()])?;
-    match rows.first() {
-        Some(row) if row.first() != Some(&Value::Null) => number(row, 0),
-        _ => Ok(log::head(sql, session)? + 1),
-    }
+    crate::ports::extreme(&rows)?.map_or_else(|| Ok(log::head(sql, session)? + 1), Ok)
 }
 
 /// The last record of a session that a segment has; 0 for none.

@@ -4,7 +4,7 @@ use protocol::session::{Item, Outcome, Sequence};
 use protocol::{Epoch, SessionId, TurnId};
 
 use super::{inbox, log, outbox};
-use crate::ports::{Row, Sql, SqlError, Value, id, number};
+use crate::ports::{Row, Sql, SqlError, Value, extreme, id, number};
 
 /// A turn that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,8 +167,5 @@ pub(crate) fn last_work_ms(sql: &dyn Sql) -> Result<Option<u64>, SqlError> {
                 FROM turns ORDER BY rowid DESC LIMIT 16))",
         &[],
     )?;
-    match rows.first() {
-        Some(row) if row.first() != Some(&Value::Null) => number(row, 0).map(Some),
-        _ => Ok(None),
-    }
+    extreme(&rows)
 }
