@@ -50,6 +50,12 @@ pub const FAULTS_SESSIONS: u32 = 3;
 /// Rounds after which new conversations begin, so that all of one fits the model's context.
 pub const FAULTS_ROUNDS_PER_SESSION: u32 = 25;
 
+/// How far the clock goes in a night: a little more than an agent takes to go to sleep.
+pub const FAULTS_NIGHT_MS: i64 = 11 * 60 * 1000;
+
+/// Saves after which a sleeping agent's repository is tidied.
+pub const FAULTS_SAVES_FOR_TIDYING: u64 = 100;
+
 /// Lives of one kept `workerd`: far more than a run of the harness has rounds.
 pub const KEPT_LIVES_MAX: u32 = 100_000;
 

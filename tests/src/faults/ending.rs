@@ -40,6 +40,7 @@ impl Harness {
         kinds::calm(&self.victims.stack).await?;
         let went_through = self.report.error.is_none();
         if went_through {
+            self.rest().await?;
             if self.victims.stack.runtime_now()?.is_some() {
                 self.victims.stack.kill_runtime().await?;
             }

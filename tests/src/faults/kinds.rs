@@ -205,7 +205,8 @@ async fn a_while(chance: &mut Chance) {
     sleep(Duration::from_millis(200 + chance.below(800))).await;
 }
 
-async fn order(stack: &Stack, faults: &Value) -> Result<()> {
+/// Has the Worker's fault layer do this.
+pub(super) async fn order(stack: &Stack, faults: &Value) -> Result<()> {
     let deadline = Instant::now() + CONDITION;
     loop {
         match http::post_json(&stack.url, "/faults", faults).await {

@@ -14,6 +14,7 @@ mod moment;
 mod plan;
 mod player;
 mod report;
+mod rest;
 mod tables;
 mod talk;
 
@@ -95,7 +96,7 @@ pub async fn run(options: &Options) -> Result<Report> {
         // Its own, so that what one round makes of it does not change the next.
         let mut chance = Chance::new(harness.chance.number());
         let faults = harness.choose(&mut chance);
-        let took = harness.round(round, &faults, &mut chance).await;
+        let took = harness.day(round, &faults, &mut chance).await;
         match took.with_context(|| format!("round {round}, {faults:?}")) {
             Ok(took) => (options.progress)(&format!(
                 "round {:>4}  {:<30}  {:>6} ms",
@@ -162,6 +163,14 @@ impl Harness {
             faults.push(Fault { kind, moment: Moment::choose(chance) });
         }
         faults
+    }
+
+    /// A round, and a night before it when new conversations begin.
+    async fn day(&mut self, round: u32, faults: &[Fault], chance: &mut Chance) -> Result<Duration> {
+        if round > 0 && round.is_multiple_of(FAULTS_ROUNDS_PER_SESSION) {
+            self.rest().await.context("in the night before it")?;
+        }
+        self.round(round, faults, chance).await
     }
 
     /// Faults in the middle of conversations, and their end; gives the time from the first fault to

@@ -28,6 +28,8 @@ pub struct Report {
     pub model_calls: usize,
     /// Answers that the receiver of webhooks has taken, repetitions among them.
     pub delivered: usize,
+    /// How often the repository was tidied.
+    pub tidied: u32,
     /// Snapshots of the workspace that the stock client has checked.
     pub snapshots: usize,
     /// What was found wrong.
@@ -51,6 +53,7 @@ impl Report {
             explained: BTreeMap::new(),
             model_calls: 0,
             delivered: 0,
+            tidied: 0,
             snapshots: 0,
             findings: Findings::default(),
             error: None,
@@ -106,6 +109,7 @@ impl Report {
             "explanations": self.explained,
             "model_calls": self.model_calls,
             "answers_by_webhook": self.delivered,
+            "repository_tidied": self.tidied,
             "snapshots_checked": self.snapshots,
             "lost": self.findings.lost.len(),
             "duplicated_without_label": self.findings.duplicated.len(),

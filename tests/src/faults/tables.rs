@@ -49,6 +49,14 @@ pub(super) fn is_all_sent(state: &Path) -> Result<bool> {
     with_books(state, |books| Ok(column(books, UNSENT)?.is_empty()))
 }
 
+/// How often the workspace was saved since its repository was tidied.
+pub(super) fn saves(state: &Path) -> Result<u64> {
+    with_books(state, |books| {
+        let saves: i64 = books.query_row("SELECT saves FROM workspace", [], |row| row.get(0))?;
+        Ok(u64::try_from(saves)?)
+    })
+}
+
 /// Works on a copy, so that what is kept for a person stays as it was found.
 fn with_books<T>(state: &Path, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let copies = tempfile::TempDir::with_prefix("pagurus-books-")?;

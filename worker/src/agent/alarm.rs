@@ -120,6 +120,8 @@ impl Core {
         } else {
             self.end_overdue_drain().await?;
             let now_ms = now_ms();
+            // After a clock that ran ahead nothing would count as idle for as long.
+            self.worked_at_ms.set(self.worked_at_ms.get().min(now_ms));
             let idle_ms = now_ms.saturating_sub(self.worked_at_ms.get());
             let sleeps = self.sleep_after_ms().is_some_and(|after_ms| idle_ms >= after_ms);
             let tidying_ms = self.tidying_ms(&self.lifecycle()?.1)?;

@@ -26,7 +26,7 @@ impl Core {
     /// it would ring without a pause and find no place.
     pub(super) fn outbox_due_ms(&self) -> Result<Option<u64>, Problem> {
         let due = if self.delivering.borrow().len() < OUTBOX_CHATS_MAX {
-            book::next_due_ms(&self.sql, PAGES)
+            book::next_due_ms(&self.sql, PAGES, now_ms())
         } else {
             book::try_over_ms(&self.sql)
         };

@@ -39,7 +39,7 @@ fn due_ms(chore: Chore, snapshot_at_ms: Option<u64>, saves: u64) -> Option<u64> 
         return Some(chore.at_ms + (CHORE_PAUSE_MS_FIRST << chore.failures.min(6)));
     }
     let pause_ms = if saves < MAINTENANCE_SAVES { MAINTENANCE_EVERY_MS } else { 0 };
-    (snapshot_at_ms > chore.at_ms).then(|| chore.at_ms.max(snapshot_at_ms) + pause_ms)
+    (saves > 0).then(|| chore.at_ms.max(snapshot_at_ms) + pause_ms)
 }
 
 impl Core {

@@ -183,25 +183,30 @@ fn outgoing(row: &Row) -> Result<Outgoing, SqlError> {
     })
 }
 
+/// The first of each chat's rows outside the channel `?1`.
+const FIRST: &str = "id IN (
+    SELECT MIN(id) FROM outbox WHERE state IN ('waiting', 'sending') AND channel <> ?1
+    GROUP BY channel, chat)";
+
+/// When a row is due, at the time `?2`: at once if it was written, or tried, at a time that is yet to
+/// come, for then the clock ran ahead.
+const DUE_MS: &str = "CASE WHEN state = 'waiting' AND COALESCE(tried_at_ms, created_at_ms) > ?2
+    THEN 0 ELSE next_try_ms END";
+
 /// The rows that are first in their chats and due, outside the channel `but`.
 pub(crate) fn due(sql: &dyn Sql, but: &str, now_ms: u64) -> Result<Vec<Outgoing>, SqlError> {
     let statement = format!(
-        "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' AND next_try_ms <= ?2 AND id IN (
-            SELECT MIN(id) FROM outbox WHERE state IN ('waiting', 'sending') AND channel <> ?1
-            GROUP BY channel, chat) ORDER BY id"
+        "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' AND {DUE_MS} <= ?2 AND {FIRST}
+         ORDER BY id"
     );
     sql.run(&statement, &[but.into(), now_ms.into()])?.iter().map(outgoing).collect()
 }
 
 /// When the next row outside the channel `but` is due. One that is being sent is due when its try
 /// must be over, so that somebody looks at it even if this object ends in the middle.
-pub(crate) fn next_due_ms(sql: &dyn Sql, but: &str) -> Result<Option<u64>, SqlError> {
-    let rows = sql.run(
-        "SELECT MIN(next_try_ms) FROM outbox WHERE id IN (
-            SELECT MIN(id) FROM outbox WHERE state IN ('waiting', 'sending') AND channel <> ?
-            GROUP BY channel, chat)",
-        &[but.into()],
-    )?;
+pub(crate) fn next_due_ms(sql: &dyn Sql, but: &str, now_ms: u64) -> Result<Option<u64>, SqlError> {
+    let statement = format!("SELECT MIN({DUE_MS}) FROM outbox WHERE {FIRST}");
+    let rows = sql.run(&statement, &[but.into(), now_ms.into()])?;
     extreme(&rows)
 }
 
@@ -243,8 +248,14 @@ pub(crate) fn settle(sql: &dyn Sql, id: u64, next: &Next, now_ms: u64) -> Result
         ),
         Next::Retry { at_ms, uncertain, why } => sql.run(
             "UPDATE outbox SET state = 'waiting', next_try_ms = ?, problem = ?,
-                uncertain = MAX(uncertain, ?) WHERE id = ?",
-            &[(*at_ms).into(), why.as_str().into(), u64::from(*uncertain).into(), id.into()],
+                uncertain = MAX(uncertain, ?), tried_at_ms = ? WHERE id = ?",
+            &[
+                (*at_ms).into(),
+                why.as_str().into(),
+                u64::from(*uncertain).into(),
+                now_ms.into(),
+                id.into(),
+            ],
         ),
         Next::Park { why } => sql.run(
             "UPDATE outbox SET state = 'parked', problem = ? WHERE id = ?",

@@ -123,7 +123,7 @@ fn a_chat_keeps_its_order_and_holds_up_no_other() {
     let retry = Next::Retry { at_ms: 500, uncertain: false, why: "busy".into() };
     outbox::settle(&sql, first, &retry, 9).unwrap();
     assert_eq!(texts(&sql), ["t3"]);
-    assert_eq!(outbox::next_due_ms(&sql, "web").unwrap(), Some(3));
+    assert_eq!(outbox::next_due_ms(&sql, "web", 10).unwrap(), Some(3));
     outbox::settle(&sql, first, &Next::Park { why: "gone".into() }, 9).unwrap();
     assert_eq!(texts(&sql), ["t2", "t3"]);
     assert_eq!(outbox::parked(&sql).unwrap(), 1);
@@ -135,7 +135,7 @@ fn what_may_have_arrived_is_labelled_ever_after() {
     hear(&sql, "hook", "a", None);
     run(&sql, "t", vec![says("x")], Outcome::Completed);
     outbox::begin(&sql, due(&sql)[0].id, 99).unwrap();
-    assert_eq!(outbox::next_due_ms(&sql, "web").unwrap(), Some(99), "nobody would look again");
+    assert_eq!(outbox::next_due_ms(&sql, "web", 10).unwrap(), Some(99), "nobody would look again");
     // The object ends here, and another one begins.
     outbox::recover(&sql).unwrap();
     assert!(due(&sql)[0].uncertain);
@@ -156,6 +156,26 @@ fn an_alarm_does_not_ring_for_what_waits_for_a_place() {
     hear(&sql, "schedule", "b", Some(("hook", "hook:other")));
     run(&sql, "t2", vec![says("waits")], Outcome::Completed);
     outbox::begin(&sql, due(&sql)[0].id, 99).unwrap();
-    assert_eq!(outbox::next_due_ms(&sql, "web").unwrap(), Some(3), "it could be sent at once");
+    assert_eq!(outbox::next_due_ms(&sql, "web", 10).unwrap(), Some(3), "it could be sent at once");
     assert_eq!(outbox::try_over_ms(&sql).unwrap(), Some(99), "when there were a place");
+}
+
+#[test]
+fn an_answer_of_a_clock_that_ran_ahead_waited_for_hours() {
+    let sql = Memory::new();
+    hear(&sql, "hook", "a", None);
+    run(&sql, "t", vec![says("x")], Outcome::Completed);
+    let row = due(&sql)[0].id;
+    outbox::begin(&sql, row, 99).unwrap();
+    let retry = Next::Retry { at_ms: 5_000, uncertain: false, why: "busy".into() };
+    outbox::settle(&sql, row, &retry, 4_000).unwrap();
+    let next_ms = |now_ms| outbox::next_due_ms(&sql, "web", now_ms).unwrap();
+    assert_eq!(next_ms(4_000), Some(5_000));
+    // The clock is set right.
+    assert_eq!((next_ms(10), due(&sql).len()), (Some(0), 1));
+    outbox::begin(&sql, row, 99).unwrap();
+    assert_eq!(next_ms(10), Some(99), "it is being sent");
+    outbox::settle(&sql, row, &Next::Retry { at_ms: 50, uncertain: false, why: "busy".into() }, 10)
+        .unwrap();
+    assert_eq!((next_ms(10), due(&sql).len()), (Some(50), 0), "it is tried without a pause");
 }

@@ -72,6 +72,7 @@ const NOTHING_IS_LOST: &[&str] = &[
         attempts INTEGER NOT NULL,
         created_at_ms INTEGER NOT NULL,
         next_try_ms INTEGER NOT NULL,
+        tried_at_ms INTEGER,
         sent_at_ms INTEGER,
         problem TEXT)",
     "CREATE INDEX outbox_open ON outbox (channel, chat, id) WHERE state IN ('waiting', 'sending')",

@@ -1,0 +1,29 @@
+//! A night between two days: the agent goes to sleep, and its repository is tidied.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::{Harness, kinds, tables};
+use crate::limits::{FAULTS_NIGHT_MS, FAULTS_SAVES_FOR_TIDYING};
+use crate::wait;
+
+impl Harness {
+    /// Lets the agent sleep, and waits for the maintenance that is due then.
+    pub(super) async fn rest(&mut self) -> Result<()> {
+        let stack = &self.victims.stack;
+        let state = stack.folder().join("state");
+        let alarm = json!({ "clock_offset_ms": FAULTS_NIGHT_MS, "ring": 1 });
+        let asleep = || stack.runtime_now().is_ok_and(|runtime| runtime.is_none());
+        kinds::order(stack, &alarm).await?;
+        wait::until_true("sleep", asleep).await?;
+        // What cannot be read at this moment is looked at again.
+        let saves = || tables::saves(&state).ok();
+        if wait::until("the number of saves", saves).await? >= FAULTS_SAVES_FOR_TIDYING {
+            kinds::order(stack, &alarm).await?;
+            wait::until_true("a tidy repository", || saves() == Some(0)).await?;
+            wait::until_true("the end of the maintenance", asleep).await?;
+            self.report.tidied += 1;
+        }
+        kinds::calm(stack).await
+    }
+}
