@@ -41,6 +41,9 @@ pub const FAULTS_PATIENCE: Duration = Duration::from_mins(3);
 /// person reloads.
 pub const FAULTS_SILENCE: Duration = Duration::from_secs(45);
 
+/// How long a person reads before "go on". Without it a failure of a second fills the conversation.
+pub const FAULTS_READING: Duration = Duration::from_millis(200);
+
 /// Pause before a page that was cut off opens anew.
 pub const FAULTS_RECONNECT: Duration = Duration::from_millis(50);
 

@@ -23,6 +23,7 @@ fn deaths() -> gate::Outcome {
         all.check("runtime killed in an answer", killed_in_answer(&stack, &model)).await;
         all.check("runtime killed in a tool", killed_in_tool(&stack, &model)).await;
         all.check("runtime killed again and again", killed_for_good(&stack, &model)).await;
+        all.check("a container that does not start", unstartable(&stack, &model)).await;
         all.check("a leftover of a former life", leftover(&stack, &model)).await;
         all.check("a frozen runtime", frozen(&stack, &model)).await;
         all.check("everything killed", everything_killed(&mut stack, &model)).await;
@@ -120,6 +121,28 @@ async fn killed_for_good(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     chat.ask("and now?").await?.completed()?;
     let expected = "user failed user assistant completed";
     ensure!(outline(&chat.records) == expected, "{}", outline(&chat.records));
+    Ok(())
+}
+
+/// After the third failure the person hears why, and the next message tries again.
+async fn unstartable(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("no-ground");
+    stack.kill_runtime().await?;
+    // Where containers' disks are to be, there is something else.
+    let (disks, aside) = (stack.folder().join("state/work"), stack.folder().join("aside"));
+    std::fs::rename(&disks, &aside)?;
+    std::fs::write(&disks, "in the way")?;
+    let mut chat = Chat::open(&stack.url, "no-ground", 0).await?;
+    let answer = chat.ask("no-ground").await?;
+    let problem = answer.problem()?;
+    ensure!(problem.code == ProblemCode::ContainerFailed, "{problem:?}");
+    ensure!(!problem.message.is_empty() && !problem.remedy.is_empty(), "{problem:?}");
+    println!("        the person hears: {problem}");
+    std::fs::remove_file(&disks)?;
+    std::fs::rename(&aside, &disks)?;
+    model.says("On firm ground.");
+    let again = chat.ask("again").await?.completed()?;
+    ensure!(again.text() == "On firm ground.", "{}", again.text());
     Ok(())
 }
 

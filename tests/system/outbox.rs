@@ -56,7 +56,7 @@ async fn repeated(stack: &Stack, model: &ScriptedModel, receiver: &Receiver) -> 
     ensure!(answers.len() == 1, "{answers:?}");
     let answer = &answers[0];
     ensure!(answer.genuine, "the signature does not fit");
-    ensure!(answer.body["text"] == "Another answer.", "{}", answer.body);
+    ensure!(answer.body["text"] == "One answer.\n\nAnother answer.", "{}", answer.body);
     ensure!(answer.body["chat"] == "hook:ci", "{}", answer.body);
     ensure!(answer.body["possible_duplicate"] == false, "{}", answer.body);
     ensure!(model.count() == 2, "the model was asked {} times", model.count());

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::chat::{Chat, assistant_text};
 use crate::hook;
-use crate::limits::{FAULTS_PATIENCE, FAULTS_RECONNECT, FAULTS_SILENCE};
+use crate::limits::{FAULTS_PATIENCE, FAULTS_READING, FAULTS_RECONNECT, FAULTS_SILENCE};
 
 /// Words of a model's excuse that tell one from another.
 const LAST_WORDS_MAX: usize = 6;
@@ -98,7 +98,9 @@ impl Talk {
         }
     }
 
+    /// What a person says who has read why the work is not done.
     async fn go_on(&mut self, chat: &mut Chat) -> Result<()> {
+        tokio::time::sleep(FAULTS_READING).await;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let id = format!("again-{:x}", now.context("the clock")?.as_nanos());
         self.unaccepted.push(Message { id, text: "go on".into() });

@@ -97,8 +97,7 @@ impl Core {
     /// Idle time after which the container sleeps. One without its workspace sleeps at once, so that
     /// the next message finds another that tries again.
     fn sleep_after_ms(&self) -> Option<u64> {
-        let is_lame = self.sandbox.workspace.borrow().problem.is_some();
-        if is_lame { Some(0) } else { self.settings.sleep_after_ms }
+        if self.is_lame() { Some(0) } else { self.settings.sleep_after_ms }
     }
 
     fn working(&self) -> Result<bool, Problem> {

@@ -102,6 +102,8 @@ impl Core {
         loop {
             let (epoch, state) = self.lifecycle()?;
             match state.wake(container.running(), now_ms()) {
+                // Its workspace could not be restored; another life tries that again.
+                Wake::Use if self.is_lame() => self.drain()?,
                 Wake::Use => return Ok(epoch),
                 Wake::Start => return self.start(&container, epoch.next(), Purpose::Turns).await,
                 Wake::AwaitExit => self.await_exit(&container).await?,
@@ -109,6 +111,11 @@ impl Core {
                 Wake::Pause { until_ms } => pause(until_ms.saturating_sub(now_ms())).await,
             }
         }
+    }
+
+    /// Whether the container is of no use for lack of its workspace.
+    pub(super) fn is_lame(&self) -> bool {
+        self.sandbox.workspace.borrow().problem.is_some()
     }
 
     /// Takes over a container that a former life of this object started; destroys it when it is
