@@ -53,8 +53,11 @@ pub const FAULTS_SESSIONS: u32 = 3;
 /// Rounds after which new conversations begin, so that all of one fits the model's context.
 pub const FAULTS_ROUNDS_PER_SESSION: u32 = 25;
 
-/// How far the clock goes in a night: a little more than an agent takes to go to sleep.
-pub const FAULTS_NIGHT_MS: i64 = 11 * 60 * 1000;
+/// How far the clock goes in a night: more than it ever runs ahead.
+pub const FAULTS_NIGHT_MS: i64 = 6 * 60 * 60 * 1000;
+
+/// A little more than the idle time after which an agent sleeps.
+pub const FAULTS_IDLE_MS: i64 = 11 * 60 * 1000;
 
 /// Saves after which a sleeping agent's repository is tidied.
 pub const FAULTS_SAVES_FOR_TIDYING: u64 = 100;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{Harness, kinds, tables};
-use crate::limits::{FAULTS_NIGHT_MS, FAULTS_SAVES_FOR_TIDYING};
+use crate::limits::{FAULTS_IDLE_MS, FAULTS_NIGHT_MS, FAULTS_SAVES_FOR_TIDYING};
 use crate::wait;
 
 impl Harness {
@@ -12,14 +12,17 @@ impl Harness {
     pub(super) async fn rest(&mut self) -> Result<()> {
         let stack = &self.victims.stack;
         let state = stack.folder().join("state");
-        let alarm = json!({ "clock_offset_ms": FAULTS_NIGHT_MS, "ring": 1 });
+        let alarm = |at_ms: i64| json!({ "clock_offset_ms": at_ms, "ring": 1 });
         let asleep = || stack.runtime_now().is_ok_and(|runtime| runtime.is_none());
-        kinds::order(stack, &alarm).await?;
+        // Later than every clock that ran ahead; what counts as idle begins with the first alarm.
+        let morning_ms = FAULTS_NIGHT_MS + FAULTS_IDLE_MS;
+        kinds::order(stack, &alarm(FAULTS_NIGHT_MS)).await?;
+        kinds::order(stack, &alarm(morning_ms)).await?;
         wait::until_true("sleep", asleep).await?;
         // What cannot be read at this moment is looked at again.
         let saves = || tables::saves(&state).ok();
         if wait::until("the number of saves", saves).await? >= FAULTS_SAVES_FOR_TIDYING {
-            kinds::order(stack, &alarm).await?;
+            kinds::order(stack, &alarm(morning_ms)).await?;
             wait::until_true("a tidy repository", || saves() == Some(0)).await?;
             wait::until_true("the end of the maintenance", asleep).await?;
             self.report.tidied += 1;
