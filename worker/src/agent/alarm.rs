@@ -123,8 +123,11 @@ impl Core {
             self.worked_at_ms.set(self.worked_at_ms.get().min(now_ms));
             let idle_ms = now_ms.saturating_sub(self.worked_at_ms.get());
             let sleeps = self.sleep_after_ms().is_some_and(|after_ms| idle_ms >= after_ms);
-            let tidying_ms = self.tidying_ms(&self.lifecycle()?.1)?;
-            if sleeps || tidying_ms.is_some_and(|tidying_ms| tidying_ms <= now_ms) {
+            let state = self.lifecycle()?.1;
+            let tidying_ms = self.tidying_ms(&state)?;
+            let makes_way = tidying_ms.is_some_and(|tidying_ms| tidying_ms <= now_ms);
+            // One that tidies has been idle all along.
+            if state.takes_turns() && (sleeps || makes_way) {
                 self.drain()?;
             }
             self.run_maintenance()?;
