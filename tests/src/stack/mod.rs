@@ -4,6 +4,7 @@
 
 mod census;
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -170,7 +171,15 @@ impl Stack {
             known.chain(census::mentioning(&folder)).map(census::describe).collect::<Vec<_>>()
         };
         let gone = wait::until_true("the end of all processes", || left().is_empty()).await;
-        gone.with_context(|| format!("left over: {:?}", left()))
+        gone.with_context(|| format!("left over: {:?}", left()))?;
+        // A process that the kernel is still taking apart holds the port a moment longer.
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+        let is_free = || port.is_none_or(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+        let others = || census::mentioning("workerd").into_iter().map(census::describe);
+        let freed = wait::until_true("a free port", is_free).await;
+        freed.with_context(|| {
+            format!("{} is held; there are {:?}", self.url, others().collect::<Vec<_>>())
+        })
     }
 
     /// Kills the runtime without warning and waits until it is gone.
