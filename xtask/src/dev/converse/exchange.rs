@@ -77,6 +77,12 @@ impl Exchange {
             ServerFrame::Ended { turn, outcome, timing } if self.is_ours(&turn) => {
                 vec![Heard::Ended { outcome, timing }]
             }
+            // A command is answered at once and runs no turn.
+            ServerFrame::Notice { id, text } if id == self.id => {
+                self.text.push_str(&text);
+                let (outcome, timing) = (Outcome::Completed, TurnTiming::default());
+                vec![Heard::Text(text), Heard::Ended { outcome, timing }]
+            }
             ServerFrame::Accepted { .. }
             | ServerFrame::Rejected { .. }
             | ServerFrame::Text { .. }

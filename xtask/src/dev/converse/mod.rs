@@ -4,6 +4,7 @@ mod exchange;
 #[cfg(test)]
 mod tests;
 
+use std::io::ErrorKind::{TimedOut, WouldBlock};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,7 +14,7 @@ use protocol::chat::{ClientFrame, ServerFrame, TurnTiming};
 use protocol::session::Outcome;
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest as _;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{Error, Message, WebSocket};
 
 use super::{Ready, milliseconds};
 use crate::console;
@@ -119,7 +120,13 @@ impl Chat {
 
     fn receive(&mut self) -> Result<ServerFrame> {
         loop {
-            match self.socket.read().context("hearing from the chat")? {
+            let message = self.socket.read().map_err(|error| match error {
+                Error::Io(error) if matches!(error.kind(), WouldBlock | TimedOut) => {
+                    anyhow!("the agent has said nothing for {REPLY_SECONDS_MAX} s; see its logs")
+                }
+                other => anyhow!(other).context("hearing from the chat"),
+            });
+            match message? {
                 Message::Text(text) => {
                     return serde_json::from_str(&text).context("reading a frame of the chat");
                 }

@@ -60,6 +60,15 @@ fn streamed_text_is_heard_once() {
 }
 
 #[test]
+fn a_command_was_waited_for_as_if_it_were_a_message() {
+    let mut exchange = Exchange::new("m".into());
+    let notice = |id: &str, text: &str| ServerFrame::Notice { id: id.into(), text: text.into() };
+    let frames = vec![notice("other", "not ours"), notice("m", "asleep")];
+    assert_eq!(heard(&mut exchange, frames), [Heard::Text("asleep".into()), end()]);
+    assert_eq!(exchange.into_text(), "asleep");
+}
+
+#[test]
 fn text_that_was_not_streamed_comes_from_the_record() {
     let mut exchange = Exchange::new("m".into());
     let call = Block::ToolCall {
