@@ -99,7 +99,8 @@ fn short(number: f64) -> String {
 pub(crate) fn help() -> String {
     "Measures start, turns, memory and sizes on this machine, through the whole local stack.\n\n\
      Usage: cargo xtask bench [--json]\n\n\
-     Takes about five minutes after the build, most of them for a workspace of 1 GB. Times are milliseconds; run it on a quiet machine.\n"
+     Takes some three minutes after the build, half of them for a workspace of 1 GB.\n\
+     Times are milliseconds; run it on a quiet machine.\n"
         .to_owned()
 }
 
