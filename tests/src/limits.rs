@@ -59,7 +59,7 @@ pub const FAULTS_NIGHT_MS: i64 = 6 * 60 * 60 * 1000;
 /// A little more than the idle time after which an agent sleeps.
 pub const FAULTS_IDLE_MS: i64 = 11 * 60 * 1000;
 
-/// Saves after which a sleeping agent's repository is tidied.
+/// Saves after which a sleeping agent's repository is tidied: the Worker's `MAINTENANCE_SAVES`.
 pub const FAULTS_SAVES_FOR_TIDYING: u64 = 100;
 
 /// Lives of one kept `workerd`: far more than a run of the harness has rounds.

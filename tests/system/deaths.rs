@@ -138,6 +138,13 @@ async fn unstartable(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     ensure!(problem.code == ProblemCode::ContainerFailed, "{problem:?}");
     ensure!(!problem.message.is_empty() && !problem.remedy.is_empty(), "{problem:?}");
     println!("        the person hears: {problem}");
+    chat.send("/status").await?;
+    let status = chat.until(|frame| match frame {
+        ServerFrame::Notice { text, .. } => Some(text),
+        _ => None,
+    });
+    let status = status.await?;
+    ensure!(status.contains("failed 3 times in a row"), "{status}");
     std::fs::remove_file(&disks)?;
     std::fs::rename(&aside, &disks)?;
     model.says("On firm ground.");

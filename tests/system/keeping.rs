@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use integration_tests::chat::{Chat, outline};
 use integration_tests::http::{self, Answer};
+use integration_tests::limits::CONDITION;
 use integration_tests::model::{Reply, ScriptedModel};
 use integration_tests::restic::{self, Restic};
 use integration_tests::stack::{CANARY_KEY, Stack};
@@ -11,6 +12,7 @@ use integration_tests::wait;
 use protocol::session::{Item, ToolStatus};
 use protocol::workspace::LISTING_V2;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::gate::{self, skipped, system};
 use crate::scenarios::Scenarios;
@@ -279,16 +281,19 @@ async fn maintained(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     let slow =
         |rings: u32| json!({ "clock_offset_ms": later, "ring": rings, "r2": { "delay_ms": 50 } });
     order(stack, &slow(2)).await?;
-    loop {
-        let config = ask(stack, "POST /workspace/main/config", &[], b"another").await?;
-        if config.status == 429 {
-            ensure!(config.body.contains("being tidied"), "{}", config.body);
-            // An alarm for something else does not end it.
-            order(stack, &slow(1)).await?;
-            break;
+    let refused = async {
+        loop {
+            let config = ask(stack, "POST /workspace/main/config", &[], b"another").await?;
+            if config.status == 429 {
+                return anyhow::Ok(config);
+            }
+            ensure!(config.status == 403 && !tidy(stack), "{}: {}", config.status, config.body);
         }
-        ensure!(config.status == 403 && !tidy(stack), "{}: {}", config.status, config.body);
-    }
+    };
+    let refused = timeout(CONDITION, refused).await.context("waiting for the maintenance")??;
+    ensure!(refused.body.contains("being tidied"), "{}", refused.body);
+    // An alarm for something else does not end it.
+    order(stack, &slow(1)).await?;
     wait::until_true("a tidy repository", || tidy(stack)).await?;
     order(stack, &json!({ "clock_offset_ms": later })).await?;
     wait::until_true("sleep", || stack.runtime_now().is_ok_and(|now| now.is_none())).await?;

@@ -230,26 +230,27 @@ async fn one_save_covers_all_that_was_announced_before_it() {
     assert_eq!(memory.look(|script| script.saves.len()), 2);
 }
 
+/// A world in which one save has failed, and the next would not.
+async fn after_a_failed_save() -> World {
+    let world = world();
+    world.keeper.open(opening(Expected::New));
+    world.memory.change(|script| script.fail_save = true);
+    world.keeper.changed();
+    assert!(world.keeper.save("one".into()).await.unwrap().is_err());
+    world.memory.change(|script| script.fail_save = false);
+    world
+}
+
 #[tokio::test]
 async fn a_save_that_failed_is_made_again() {
-    let World { memory, keeper, .. } = world();
-    keeper.open(opening(Expected::New));
-    memory.change(|script| script.fail_save = true);
-    keeper.changed();
-    assert!(keeper.save("one".into()).await.unwrap().is_err());
-    memory.change(|script| script.fail_save = false);
+    let World { memory, keeper, .. } = after_a_failed_save().await;
     assert!(keeper.save("two".into()).await.unwrap().is_ok());
     assert_eq!(memory.look(|script| script.saves.len()), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn files_that_could_not_be_saved_waited_for_the_next_turn() {
-    let World { memory, keeper, .. } = world();
-    keeper.open(opening(Expected::New));
-    memory.change(|script| script.fail_save = true);
-    keeper.changed();
-    assert!(keeper.save("one".into()).await.unwrap().is_err());
-    memory.change(|script| script.fail_save = false);
+    let World { memory, keeper, .. } = after_a_failed_save().await;
     tokio::time::sleep(2 * SAVE_RETRY_PAUSE).await;
     // Waits for the save that runs, and finds that it covers all.
     keeper.save("two".into()).await.unwrap().unwrap();

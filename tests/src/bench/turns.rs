@@ -122,8 +122,9 @@ impl Bench {
                 self.plain("more").await?;
             }
             let after = |program: &str| format!("{program}: memory after {turns} turns (PSS)");
-            sizes.push(pss_mb(runtime)?);
-            report.fact(&after("runtime"), "MB", pss_mb(runtime)?, Some(16.0));
+            let size = pss_mb(runtime)?;
+            sizes.push(size);
+            report.fact(&after("runtime"), "MB", size, Some(16.0));
             // The simulated bucket and everything else of the platform is in it.
             report.fact(&after("workerd"), "MB", pss_mb(workerd)?, None);
         }

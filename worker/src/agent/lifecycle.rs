@@ -73,13 +73,24 @@ pub(crate) enum Wake {
     Start,
     /// It is on its way out: await its end, then ask again.
     AwaitExit,
-    /// It does something that can wait: ask it to exit, then await its end.
+    /// What it does can wait, or is of no use: ask it to exit, then await its end.
     Interrupt,
     /// Too soon after a failure: ask again then.
     Pause {
         /// When to ask again.
         until_ms: u64,
     },
+}
+
+/// What there is of the container when it is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Process {
+    /// Nothing runs, as the platform says.
+    Gone,
+    /// It runs.
+    Running,
+    /// It runs, and its workspace could not be restored.
+    Lame,
 }
 
 /// What a healthy container is for.
@@ -102,9 +113,14 @@ pub(crate) struct End {
 }
 
 impl Lifecycle {
-    /// What to do when the container is needed for turns; `running` is what the platform says.
-    pub(crate) fn wake(&self, running: bool, now_ms: u64) -> Wake {
+    /// What to do when the container is needed for turns. From a lame one nothing can be had; another
+    /// life tries to restore again.
+    pub(crate) fn wake(&self, process: Process, now_ms: u64) -> Wake {
+        let running = process != Process::Gone;
         match self {
+            Self::Ready { .. } | Self::Restoring { .. } if process == Process::Lame => {
+                Wake::Interrupt
+            }
             Self::Ready { .. } | Self::Restoring { .. } if running => Wake::Use,
             Self::Draining { .. } if running => Wake::AwaitExit,
             Self::Maintaining { .. } if running => Wake::Interrupt,
@@ -213,18 +229,19 @@ mod tests {
 
     #[test]
     fn a_dead_container_in_ready_state_is_started_anew() {
-        assert_eq!(ready(0).wake(true, 2), Wake::Use);
-        assert_eq!(ready(0).wake(false, 2), Wake::Start);
+        assert_eq!(ready(0).wake(Process::Running, 2), Wake::Use);
+        assert_eq!(ready(0).wake(Process::Gone, 2), Wake::Start);
+        assert_eq!(ready(0).wake(Process::Lame, 2), Wake::Interrupt, "it cannot work");
     }
 
     #[test]
     fn turns_need_not_wait_for_the_workspace_but_interrupt_maintenance() {
         let starting = Lifecycle::Cold.starting(1);
         let restoring = starting.healthy(Purpose::Turns, 2);
-        assert_eq!(restoring.wake(true, 3), Wake::Use);
+        assert_eq!(restoring.wake(Process::Running, 3), Wake::Use);
         assert!(matches!(restoring.restored(3), Some(Lifecycle::Ready { .. })));
         let maintaining = starting.healthy(Purpose::Maintenance, 2);
-        assert_eq!(maintaining.wake(true, 3), Wake::Interrupt);
+        assert_eq!(maintaining.wake(Process::Running, 3), Wake::Interrupt);
         assert!(!maintaining.takes_turns());
         assert_eq!(maintaining.restored(3), None);
     }
@@ -232,7 +249,7 @@ mod tests {
     #[test]
     fn a_start_that_an_object_reset_cut_off_is_started_anew() {
         let starting = Lifecycle::Starting { since_ms: 1, failures: 0 };
-        assert_eq!(starting.wake(true, 2), Wake::Start);
+        assert_eq!(starting.wake(Process::Running, 2), Wake::Start);
     }
 
     #[test]
@@ -246,7 +263,7 @@ mod tests {
         assert!(pauses.is_sorted(), "{pauses:?}");
         assert_eq!(pauses[..3], [0, RESTART_PAUSE_MS_FIRST, 2 * RESTART_PAUSE_MS_FIRST]);
         assert_eq!(pauses[15], RESTART_PAUSE_MS_MAX);
-        assert!(matches!(state.wake(false, 1000), Wake::Pause { .. }));
+        assert!(matches!(state.wake(Process::Gone, 1000), Wake::Pause { .. }));
     }
 
     #[test]

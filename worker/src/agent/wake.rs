@@ -17,7 +17,7 @@ use protocol::version::is_supported;
 use protocol::{Epoch, Problem, ProblemCode};
 
 use super::core::{Core, books_failed};
-use super::lifecycle::{Lifecycle, Purpose, Wake};
+use super::lifecycle::{Lifecycle, Process, Purpose, Wake};
 use super::restore::WorkspaceState;
 use super::store::lifecycle as book;
 use crate::limits::{
@@ -101,9 +101,12 @@ impl Core {
         }
         loop {
             let (epoch, state) = self.lifecycle()?;
-            match state.wake(container.running(), now_ms()) {
-                // Its workspace could not be restored; another life tries that again.
-                Wake::Use if self.is_lame() => self.drain()?,
+            let process = match container.running() {
+                false => Process::Gone,
+                true if self.is_lame() => Process::Lame,
+                true => Process::Running,
+            };
+            match state.wake(process, now_ms()) {
                 Wake::Use => return Ok(epoch),
                 Wake::Start => return self.start(&container, epoch.next(), Purpose::Turns).await,
                 Wake::AwaitExit => self.await_exit(&container).await?,
