@@ -100,6 +100,18 @@ pub enum ServerFrame {
         /// The turn.
         turn: TurnId,
     },
+    /// The model did not answer and is asked again, or another one is; what was streamed of this turn
+    /// since its last record is void.
+    Retrying {
+        /// The turn.
+        turn: TurnId,
+        /// The `provider/model` that is asked next.
+        model: String,
+        /// Why the last one did not answer, in one sentence.
+        reason: String,
+        /// How long from now.
+        after_ms: u64,
+    },
     /// The answer to a command, for the page that gave it; it is not part of the conversation.
     Notice {
         /// The client's id of the command.

@@ -26,6 +26,10 @@ pub const EDGE_HOST: &str = "edge.internal";
 /// made and that passes through): its body is a [`Problem`](crate::Problem).
 pub const PROBLEM_HEADER: &str = "x-pagurus-problem";
 
+/// Header of a request to `/model/…`: the running turn that the call belongs to, and so whose cap it
+/// counts against.
+pub const TURN_HEADER: &str = "x-pagurus-turn";
+
 /// One route of the edge services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EdgeRoute {

@@ -97,6 +97,8 @@ pub enum ProblemCode {
     ModelStreamBroken,
     /// The model declined, or said nothing.
     ModelNoAnswer,
+    /// The owner's cap on spending would be passed; the provider was not called.
+    SpendingCap,
     /// The turn reached one of its bounds.
     TurnBound,
     /// The container did not start or keeps dying.
@@ -113,6 +115,7 @@ impl ProblemCode {
         match self {
             Self::BadRequest => 400,
             Self::Unauthorized => 401,
+            Self::SpendingCap => 402,
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,

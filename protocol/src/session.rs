@@ -94,6 +94,9 @@ pub struct AssistantMessage {
     pub model: String,
     /// What the provider counted.
     pub usage: Usage,
+    /// The `provider/model` that was to answer, where another one did because it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
 }
 
 /// A part of the model's answer.

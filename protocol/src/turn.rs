@@ -26,6 +26,9 @@ pub struct TurnRequest {
     pub records: Vec<Record>,
     /// What to think with.
     pub model: ModelChoice,
+    /// What to think with when that fails, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<ModelChoice>,
 }
 
 /// The model that a turn thinks with.
@@ -41,6 +44,26 @@ pub struct ModelChoice {
     pub max_output_tokens: u32,
     /// How many tokens the model can take in and give out together.
     pub context_tokens: u32,
+    /// How much it is to think before it answers; absent where that is left to the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<ThinkingLevel>,
+    /// Whether it takes images.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub images: bool,
+}
+
+/// How much a model is to think before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThinkingLevel {
+    /// Not at all, or as little as the model can.
+    Off,
+    /// A little.
+    Low,
+    /// Some.
+    Medium,
+    /// As much as it likes.
+    High,
 }
 
 /// The wire formats of model providers.
@@ -81,6 +104,16 @@ pub enum EventKind {
     Thinking {
         /// The next piece.
         text: String,
+    },
+    /// The model did not answer and is asked again, or another one is; what was streamed since the
+    /// last [`EventKind::ModelCalled`] is void.
+    Retrying {
+        /// The `provider/model` that is asked next.
+        model: String,
+        /// Why the last one did not answer, in one sentence.
+        reason: String,
+        /// How long from now.
+        after_ms: u64,
     },
     /// The log has grown; what was streamed since the last such event is now in it.
     Appended {

@@ -34,9 +34,14 @@ fn check<T: DeserializeOwned + Serialize + Debug>(name: &str) {
 fn every_golden_line_reads_and_writes_back() {
     check::<Record>("record.jsonl");
     check::<Record>("record_files.jsonl");
+    check::<Record>("record_instead.jsonl");
+    check::<TurnRequest>("turn_request_fallbacks.jsonl");
+    check::<TurnEvent>("turn_event_retrying.jsonl");
+    check::<Problem>("problem_cap.jsonl");
     check::<TurnEvent>("turn_event_saving.jsonl");
     check::<TurnEvent>("turn_event_timing.jsonl");
     check::<ServerFrame>("server_frame_saving.jsonl");
+    check::<ServerFrame>("server_frame_retrying.jsonl");
     check::<ServerFrame>("server_frame_notice.jsonl");
     check::<ServerFrame>("server_frame_answer.jsonl");
     check::<ClientFrame>("client_frame_received.jsonl");

@@ -30,6 +30,8 @@ fn choice(context_tokens: u32) -> ModelChoice {
         model: "m".into(),
         max_output_tokens: 1_000,
         context_tokens,
+        thinking: None,
+        images: false,
     }
 }
 
@@ -71,7 +73,7 @@ fn push(history: &mut History, turn: &str, words: &str) {
 
 fn answer(blocks: Vec<Block>) -> Item {
     let (stop, usage) = (Stop::EndTurn, Usage::default());
-    Item::Assistant(AssistantMessage { blocks, stop, model: "p/m".into(), usage })
+    Item::Assistant(AssistantMessage { blocks, stop, model: "p/m".into(), usage, instead_of: None })
 }
 
 fn tool_call(name: &str) -> Block {

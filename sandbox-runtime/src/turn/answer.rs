@@ -64,7 +64,7 @@ pub fn message(
         cache_read_tokens: completion.usage.cache_read_tokens,
         cache_write_tokens: completion.usage.cache_write_tokens,
     };
-    Ok(AssistantMessage { blocks, stop, model: signature(choice), usage })
+    Ok(AssistantMessage { blocks, stop, model: signature(choice), usage, instead_of: None })
 }
 
 /// What had been said of an answer that the user stopped.
@@ -74,6 +74,7 @@ pub fn cancelled(said: String, choice: &ModelChoice) -> AssistantMessage {
         stop: Stop::Cancelled,
         model: signature(choice),
         usage: Usage::default(),
+        instead_of: None,
     }
 }
 

@@ -37,7 +37,13 @@ fn object() -> ToolArguments {
 }
 
 fn assistant(blocks: Vec<Block>, stop: Stop) -> Item {
-    Item::Assistant(AssistantMessage { blocks, stop, model: "p/m".into(), usage: Usage::default() })
+    Item::Assistant(AssistantMessage {
+        blocks,
+        stop,
+        model: "p/m".into(),
+        usage: Usage::default(),
+        instead_of: None,
+    })
 }
 
 fn finished(call: &str, status: ToolStatus) -> Item {

@@ -153,7 +153,10 @@ impl FakeEdge {
                 model: "claude-test".into(),
                 max_output_tokens: 1_000,
                 context_tokens: 200_000,
+                thinking: None,
+                images: false,
             },
+            fallbacks: Vec::new(),
         }
     }
 

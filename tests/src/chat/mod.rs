@@ -229,7 +229,7 @@ impl Chat {
                     streamed.push_str(&text);
                     None
                 }
-                ServerFrame::Restarted { .. } => {
+                ServerFrame::Restarted { .. } | ServerFrame::Retrying { .. } => {
                     streamed.clear();
                     None
                 }

@@ -168,7 +168,13 @@ mod tests {
     fn says(text: &str) -> Item {
         let blocks = vec![Block::Text { text: text.into() }];
         let (stop, usage) = (Stop::EndTurn, Usage::default());
-        Item::Assistant(AssistantMessage { blocks, stop, model: "m".into(), usage })
+        Item::Assistant(AssistantMessage {
+            blocks,
+            stop,
+            model: "m".into(),
+            usage,
+            instead_of: None,
+        })
     }
 
     fn ended() -> Item {

@@ -199,7 +199,8 @@ impl Core {
             EventKind::ModelCalled { .. }
             | EventKind::Text { .. }
             | EventKind::Thinking { .. }
-            | EventKind::Saving => None,
+            | EventKind::Saving
+            | EventKind::Retrying { .. } => None,
         }
     }
 

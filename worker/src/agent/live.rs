@@ -56,6 +56,15 @@ impl Live {
                 Some(ServerFrame::Thinking { turn: self.turn.clone(), text: text.clone() })
             }
             EventKind::Saving => self.enter(Phase::Saving),
+            EventKind::Retrying { model, reason, after_ms } => {
+                self.clear();
+                Some(ServerFrame::Retrying {
+                    turn: self.turn.clone(),
+                    model: model.clone(),
+                    reason: reason.clone(),
+                    after_ms: *after_ms,
+                })
+            }
             EventKind::Appended { .. } | EventKind::Finished { .. } => {
                 self.clear();
                 None

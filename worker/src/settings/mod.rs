@@ -379,6 +379,8 @@ fn model(wanted: Option<&str>, providers: &[Provider]) -> Result<ModelChoice, Pr
         model: model.to_owned(),
         max_output_tokens: MAX_OUTPUT_TOKENS,
         context_tokens: CONTEXT_TOKENS,
+        thinking: None,
+        images: false,
     })
 }
 

@@ -62,7 +62,10 @@ fn request(session: &str, turn: &str) -> TurnRequest {
             model: "m".into(),
             max_output_tokens: 100,
             context_tokens: 10_000,
+            thinking: None,
+            images: false,
         },
+        fallbacks: Vec::new(),
     }
 }
 

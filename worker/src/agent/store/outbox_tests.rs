@@ -25,7 +25,7 @@ fn hear(sql: &Memory, channel: &str, event: &str, reply: Option<(&str, &str)>) {
 fn says(text: &str) -> Item {
     let blocks = vec![Block::Text { text: text.into() }];
     let (stop, usage) = (Stop::EndTurn, Usage::default());
-    Item::Assistant(AssistantMessage { blocks, stop, model: "m".into(), usage })
+    Item::Assistant(AssistantMessage { blocks, stop, model: "m".into(), usage, instead_of: None })
 }
 
 fn works(text: &str) -> Item {

@@ -68,6 +68,11 @@ impl Exchange {
                     "[asked again; what was said since the last step is void]".into(),
                 )]
             }
+            ServerFrame::Retrying { turn, model, reason, after_ms } if self.is_ours(&turn) => {
+                self.streamed = false;
+                let after_s = after_ms.div_ceil(1000);
+                vec![Heard::Aside(format!("[{reason} Asking {model} in {after_s} s]"))]
+            }
             ServerFrame::Progress { turn, phase } if self.is_ours(&turn) => match phase {
                 Phase::Recovering => {
                     vec![Heard::Aside("[the container was lost; starting anew]".into())]
@@ -88,6 +93,7 @@ impl Exchange {
             | ServerFrame::Text { .. }
             | ServerFrame::Thinking { .. }
             | ServerFrame::Restarted { .. }
+            | ServerFrame::Retrying { .. }
             | ServerFrame::Progress { .. }
             | ServerFrame::Answer { .. }
             | ServerFrame::Notice { .. }

@@ -20,7 +20,16 @@ fn asked(of: &str, event: &str) -> ServerFrame {
 
 fn answered(of: &str, blocks: Vec<Block>) -> ServerFrame {
     let (model, usage) = ("demo/x".into(), Usage::default());
-    record(of, Item::Assistant(AssistantMessage { blocks, stop: Stop::EndTurn, model, usage }))
+    record(
+        of,
+        Item::Assistant(AssistantMessage {
+            blocks,
+            stop: Stop::EndTurn,
+            model,
+            usage,
+            instead_of: None,
+        }),
+    )
 }
 
 fn text(text: &str) -> Block {
