@@ -12,9 +12,16 @@ pub enum Dialect {
     /// many providers that speak it.
     #[serde(rename = "openai_chat")]
     OpenAiChat,
+    /// `OpenAI` Responses, <https://platform.openai.com/docs/api-reference/responses>, always
+    /// stateless: nothing is kept at the provider.
+    #[serde(rename = "openai_responses")]
+    OpenAiResponses,
 }
 
 impl Dialect {
+    /// Every dialect, in the order in which they were added.
+    pub const ALL: [Self; 3] = [Self::AnthropicMessages, Self::OpenAiChat, Self::OpenAiResponses];
+
     /// The endpoint's path below a bare host, with the version in it.
     ///
     /// Use it where the address is our own, such as the edge's model route. For the base URL that
@@ -23,6 +30,7 @@ impl Dialect {
         match self {
             Self::AnthropicMessages => "/v1/messages",
             Self::OpenAiChat => "/v1/chat/completions",
+            Self::OpenAiResponses => "/v1/responses",
         }
     }
 
@@ -36,7 +44,9 @@ impl Dialect {
         let base = base_url.trim_end_matches('/');
         let versioned = match self {
             Self::AnthropicMessages => base.ends_with("/v1"),
-            Self::OpenAiChat => base.split_once("://").map_or(base, |(_, rest)| rest).contains('/'),
+            Self::OpenAiChat | Self::OpenAiResponses => {
+                base.split_once("://").map_or(base, |(_, rest)| rest).contains('/')
+            }
         };
         let path = self.request_path();
         let path = if versioned { path.trim_start_matches("/v1") } else { path };
@@ -46,13 +56,14 @@ impl Dialect {
 
 #[cfg(test)]
 mod tests {
-    use super::Dialect::{AnthropicMessages, OpenAiChat};
+    use super::Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
     use super::*;
 
     #[test]
     fn names_are_stable() {
         assert_eq!(serde_json::to_string(&AnthropicMessages).unwrap(), "\"anthropic_messages\"");
         assert_eq!(serde_json::to_string(&OpenAiChat).unwrap(), "\"openai_chat\"");
+        assert_eq!(serde_json::to_string(&OpenAiResponses).unwrap(), "\"openai_responses\"");
         assert_eq!(serde_json::from_str::<Dialect>("\"openai_chat\"").unwrap(), OpenAiChat);
     }
 
@@ -82,6 +93,8 @@ mod tests {
                 "https://g.example/a/b/compat",
                 "https://g.example/a/b/compat/chat/completions",
             ),
+            (OpenAiResponses, "https://api.openai.com/v1", "https://api.openai.com/v1/responses"),
+            (OpenAiResponses, "http://127.0.0.1:9", "http://127.0.0.1:9/v1/responses"),
         ] {
             assert_eq!(dialect.endpoint(base), url);
         }

@@ -8,10 +8,13 @@
 
 mod answer;
 mod conversation;
+mod count;
 mod dialect;
 mod encode;
 pub mod limits;
+mod meter;
 mod provider_error;
+mod reasoning;
 mod sse;
 mod stream;
 
@@ -21,5 +24,6 @@ pub use conversation::{
 };
 pub use dialect::Dialect;
 pub use encode::{EncodeError, encode, headers};
+pub use meter::{Metered, UsageMeter};
 pub use provider_error::{ProviderError, ProviderErrorKind, decode_error};
 pub use stream::{DecodeError, StreamDecoder};

@@ -17,6 +17,12 @@ pub const BLOCKS_MAX: usize = 512;
 /// Tool calls in one answer; providers themselves stop near 128.
 pub const TOOL_CALLS_MAX: usize = 128;
 
+/// A `usage` object that the meter looks at. Real ones stay under 700 bytes.
+pub const METERED_USAGE_BYTES_MAX: usize = 4 << 10;
+
+/// A model's name that the meter keeps; the longest known ones have some 80 bytes.
+pub const METERED_NAME_BYTES_MAX: usize = 256;
+
 /// How much of an error body is looked at; real ones stay under 2 KiB, HTML pages under 64.
 pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
@@ -35,3 +41,4 @@ pub const CACHED_MESSAGES_MAX: usize = 2;
 
 const _: () = assert!(CACHED_MESSAGES_MAX < CACHE_BREAKPOINTS_MAX);
 const _: () = assert!(SSE_EVENT_BYTES_MAX <= STREAM_BYTES_MAX);
+const _: () = assert!(METERED_NAME_BYTES_MAX < METERED_USAGE_BYTES_MAX);

@@ -2,10 +2,10 @@
 
 #![cfg(test)]
 
-use dialects::Dialect::{AnthropicMessages, OpenAiChat};
+use dialects::Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
 use dialects::{
-    AssistantBlock, Completion, DecodeError, Dialect, ProviderErrorKind, StopReason, StreamDecoder,
-    StreamEvent, ToolArguments, Usage,
+    AssistantBlock, Completion, DecodeError, Dialect, Metered, ProviderErrorKind, StopReason,
+    StreamDecoder, StreamEvent, ToolArguments, Usage, UsageMeter,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ macro_rules! golden {
     };
 }
 
-const GOLDENS: [(Dialect, &[u8]); 11] = [
+const GOLDENS: [(Dialect, &[u8]); 18] = [
     golden!(AnthropicMessages, "anthropic_text"),
     golden!(AnthropicMessages, "anthropic_tool_use"),
     golden!(AnthropicMessages, "anthropic_thinking"),
@@ -28,6 +28,13 @@ const GOLDENS: [(Dialect, &[u8]); 11] = [
     golden!(OpenAiChat, "openai_tool_calls"),
     golden!(OpenAiChat, "openai_quirks"),
     golden!(OpenAiChat, "openai_error"),
+    golden!(OpenAiResponses, "responses_text"),
+    golden!(OpenAiResponses, "responses_reasoning"),
+    golden!(OpenAiResponses, "responses_tool_calls"),
+    golden!(OpenAiResponses, "responses_cut_tool_call"),
+    golden!(OpenAiResponses, "responses_refusal"),
+    golden!(OpenAiResponses, "responses_failed"),
+    golden!(OpenAiResponses, "responses_quirks"),
 ];
 
 /// Events and outcome; an error is compared by what it prints.
@@ -157,19 +164,24 @@ fn what_the_api_adds_is_skipped() {
 
 #[test]
 fn a_call_cut_by_the_output_limit_is_malformed() {
-    let (_, completion) = whole(golden!(AnthropicMessages, "anthropic_cut_tool_use"));
-    assert_eq!(completion.stop, StopReason::MaxTokens);
-    assert_eq!(
-        completion.blocks,
-        [
-            call("toolu_01A", "read", json!({"path": "a"})),
-            AssistantBlock::ToolCall {
-                id: "toolu_01C".into(),
-                name: "write".into(),
-                arguments: ToolArguments::Malformed(r#"{"path":"b","content":"half of"#.into()),
-            },
-        ]
-    );
+    for (golden, ids) in [
+        (golden!(AnthropicMessages, "anthropic_cut_tool_use"), ["toolu_01A", "toolu_01C"]),
+        (golden!(OpenAiResponses, "responses_cut_tool_call"), ["call_A", "call_C"]),
+    ] {
+        let (_, completion) = whole(golden);
+        assert_eq!(completion.stop, StopReason::MaxTokens);
+        assert_eq!(
+            completion.blocks,
+            [
+                call(ids[0], "read", json!({"path": "a"})),
+                AssistantBlock::ToolCall {
+                    id: ids[1].into(),
+                    name: "write".into(),
+                    arguments: ToolArguments::Malformed(r#"{"path":"b","content":"half of"#.into()),
+                },
+            ]
+        );
+    }
 }
 
 #[test]
@@ -177,6 +189,7 @@ fn errors_inside_a_stream_are_the_providers() {
     for (golden, kind) in [
         (golden!(AnthropicMessages, "anthropic_overloaded"), ProviderErrorKind::Overloaded),
         (golden!(OpenAiChat, "openai_error"), ProviderErrorKind::Server),
+        (golden!(OpenAiResponses, "responses_failed"), ProviderErrorKind::Server),
     ] {
         let (events, outcome) = try_decode(golden.0, [golden.1]);
         assert!(events.contains(&text_delta("Well")));
@@ -248,6 +261,100 @@ fn openai_quirks() {
 }
 
 #[test]
+fn responses_text() {
+    let (events, completion) = whole(golden!(OpenAiResponses, "responses_text"));
+    let expected = [
+        started("gpt-5.1-2025-11-13"),
+        text_delta("Grüße, "),
+        text_delta("🦀 crab"),
+        text_delta("."),
+        StreamEvent::Usage(usage(322, 9, 2048, 0)),
+        StreamEvent::Finished,
+    ];
+    assert_eq!(events, expected);
+    assert_eq!(completion.blocks, [text("Grüße, 🦀 crab.")]);
+    assert_eq!(completion.stop, StopReason::EndTurn);
+}
+
+#[test]
+fn responses_reasoning() {
+    let (events, completion) = whole(golden!(OpenAiResponses, "responses_reasoning"));
+    assert!(events.contains(&StreamEvent::ThinkingDelta("\n\nThen the other.".into())));
+    let signature = r#"{"id":"rs_01","encrypted_content":"gAAAAAB+/==","parts":[22,15]}"#;
+    let thinking = AssistantBlock::Thinking {
+        text: "First, consider \"it\".\n\n\nThen the other.".into(),
+        signature: Some(signature.into()),
+    };
+    assert_eq!(completion.blocks, [thinking, text("So: yes.")]);
+    assert_eq!(completion.usage, usage(14, 40, 5, 0));
+}
+
+#[test]
+fn responses_tool_calls() {
+    let (events, completion) = whole(golden!(OpenAiResponses, "responses_tool_calls"));
+    assert!(events.contains(&call_started(1, "call_B", "list_chats")));
+    let signature = r#"{"id":"rs_02","encrypted_content":"gAAAAAC+/==","parts":[]}"#;
+    assert_eq!(
+        completion.blocks,
+        [
+            AssistantBlock::Thinking { text: String::new(), signature: Some(signature.into()) },
+            text("Let me look."),
+            call("call_A", "read", json!({"path": "notes/ü.md", "limit": 20})),
+            call("call_B", "list_chats", json!({})),
+        ]
+    );
+    assert_eq!(completion.stop, StopReason::ToolUse);
+}
+
+#[test]
+fn responses_refusal() {
+    let (events, completion) = whole(golden!(OpenAiResponses, "responses_refusal"));
+    assert!(events.contains(&text_delta("I cannot ")));
+    assert_eq!(completion.blocks, [text("I cannot help.")]);
+    assert_eq!(completion.stop, StopReason::Refusal);
+}
+
+#[test]
+fn responses_quirks() {
+    let (events, completion) = whole(golden!(OpenAiResponses, "responses_quirks"));
+    assert!(events.contains(&text_delta("Done.")), "no delta has said it");
+    assert_eq!(
+        completion.blocks,
+        [
+            AssistantBlock::Thinking { text: "Hm, so.".into(), signature: None },
+            text("Done."),
+            call("x", "read", json!({"path": "a"})),
+        ]
+    );
+    assert_eq!(completion.usage, usage(10, 4, 0, 0));
+    assert_eq!(completion.model, "vendor/model");
+}
+
+#[test]
+fn the_meter_counts_what_the_decoder_counts() {
+    for (dialect, stream) in GOLDENS {
+        let (events, outcome) = try_decode(dialect, [stream]);
+        let counted = events.iter().rev().find_map(|event| match event {
+            StreamEvent::Usage(usage) => Some(*usage),
+            _ => None,
+        });
+        let metered = metered(dialect, [stream]);
+        assert_eq!(metered.usage, counted);
+        assert_eq!(metered.cost_usd, None);
+        if let Ok(completion) = outcome {
+            assert!(metered.ended);
+            assert_eq!(metered.model, Some(completion.model).filter(|model| !model.is_empty()));
+        }
+    }
+}
+
+fn metered<'a>(dialect: Dialect, chunks: impl IntoIterator<Item = &'a [u8]>) -> Metered {
+    let mut meter = UsageMeter::new(dialect);
+    chunks.into_iter().for_each(|chunk| meter.feed(chunk));
+    meter.finish()
+}
+
+#[test]
 fn a_stream_cut_anywhere_gives_no_answer() {
     for (dialect, stream) in GOLDENS {
         let (_, Ok(full)) = decode(dialect, [stream]) else { continue };
@@ -315,6 +422,7 @@ proptest! {
     fn splits_do_not_matter(golden in prop::sample::select(&GOLDENS), cuts in any_cuts()) {
         let (dialect, stream) = golden;
         prop_assert_eq!(decode(dialect, split(stream, &cuts)), decode(dialect, [stream]));
+        prop_assert_eq!(metered(dialect, split(stream, &cuts)), metered(dialect, [stream]));
     }
 
     #[test]
@@ -352,7 +460,7 @@ proptest! {
 
     #[test]
     fn garbage_fails_alike_however_split(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        for dialect in [AnthropicMessages, OpenAiChat] {
+        for dialect in Dialect::ALL {
             prop_assert_eq!(decode(dialect, bytes.chunks(3)), decode(dialect, [bytes.as_slice()]));
         }
     }

@@ -74,6 +74,8 @@ pub enum ModelApi {
     AnthropicMessages,
     /// `OpenAI` Chat Completions.
     OpenaiChat,
+    /// `OpenAI` Responses.
+    OpenaiResponses,
 }
 
 /// One line of a turn's event stream (NDJSON).

@@ -36,6 +36,7 @@ fn every_golden_line_reads_and_writes_back() {
     check::<Record>("record_files.jsonl");
     check::<Record>("record_instead.jsonl");
     check::<TurnRequest>("turn_request_fallbacks.jsonl");
+    check::<TurnRequest>("turn_request_responses.jsonl");
     check::<TurnEvent>("turn_event_retrying.jsonl");
     check::<Problem>("problem_cap.jsonl");
     check::<TurnEvent>("turn_event_saving.jsonl");

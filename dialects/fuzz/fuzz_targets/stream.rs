@@ -1,4 +1,4 @@
-//! Any bytes, in either dialect, decode without a panic and the same however they are split. The
+//! Any bytes, in every dialect, decode without a panic and the same however they are split. The
 //! recorded streams in `tests/streams` are good seeds.
 
 #![no_main]
@@ -21,7 +21,7 @@ fn decode(dialect: Dialect, bytes: &[u8], chunk_bytes: usize) -> Decoded {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    for dialect in [Dialect::AnthropicMessages, Dialect::OpenAiChat] {
+    for dialect in Dialect::ALL {
         let whole = decode(dialect, bytes, bytes.len().max(1));
         for chunk_bytes in [1, 7] {
             assert_eq!(decode(dialect, bytes, chunk_bytes), whole);

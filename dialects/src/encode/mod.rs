@@ -5,6 +5,7 @@
 
 mod anthropic;
 mod openai;
+mod responses;
 mod runs;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ mod tests;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::conversation::{ModelRequest, ToolArguments};
+use crate::conversation::{ModelRequest, ToolArguments, ToolResult};
 use crate::dialect::Dialect;
 
 /// A request that cannot be sent.
@@ -34,6 +35,7 @@ pub fn encode(dialect: Dialect, request: &ModelRequest) -> Result<Vec<u8>, Encod
     match dialect {
         Dialect::AnthropicMessages => anthropic::encode(request),
         Dialect::OpenAiChat => openai::encode(request),
+        Dialect::OpenAiResponses => responses::encode(request),
     }
 }
 
@@ -45,7 +47,7 @@ pub fn headers(dialect: Dialect) -> &'static [(&'static str, &'static str)] {
             ("accept", "text/event-stream"),
             ("anthropic-version", "2023-06-01"),
         ],
-        Dialect::OpenAiChat => {
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => {
             &[("content-type", "application/json"), ("accept", "text/event-stream")]
         }
     }
@@ -62,4 +64,10 @@ fn with_object<T>(arguments: &ToolArguments, write: impl FnOnce(&Map<String, Val
             write(&map)
         }
     }
+}
+
+/// A tool's result as text, for the formats that have no field for failure: the text says it.
+fn result_text(result: &ToolResult) -> String {
+    let prefix = if result.is_error { "Error: " } else { "" };
+    format!("{prefix}{}", result.content)
 }

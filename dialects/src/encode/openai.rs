@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::runs::{Run, arrange};
-use super::{EncodeError, with_object};
+use super::{EncodeError, result_text, with_object};
 use crate::conversation::{
     AssistantBlock, ModelRequest, ToolArguments, ToolResult, ToolSpec, UserBlock,
 };
@@ -146,13 +146,8 @@ fn tool(spec: &ToolSpec) -> Typed<Function<'_>> {
     }
 }
 
-/// The format has no field for failure, so the text says it.
 fn tool_message(result: &ToolResult) -> WireMessage<'_> {
-    let prefix = if result.is_error { "Error: " } else { "" };
-    WireMessage::Tool {
-        tool_call_id: &result.call_id,
-        content: format!("{prefix}{}", result.content),
-    }
+    WireMessage::Tool { tool_call_id: &result.call_id, content: result_text(result) }
 }
 
 fn user_message<'a>(blocks: &[&'a UserBlock]) -> Option<WireMessage<'a>> {

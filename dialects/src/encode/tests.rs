@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::conversation::{AssistantBlock, Message, ToolResult, ToolSpec, UserBlock};
-use crate::dialect::Dialect::{AnthropicMessages, OpenAiChat};
+use crate::dialect::Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
 use crate::limits::CACHE_BREAKPOINTS_MAX;
 
 fn user(text: &str) -> Message {
@@ -125,6 +125,73 @@ fn openai_request_as_a_whole() {
     );
 }
 
+/// A thinking block as the stream's reader makes it of a reasoning item.
+const PACKED: &str = r#"{"id":"rs_1","encrypted_content":"gAAA+/==","parts":[2,7]}"#;
+
+#[test]
+fn responses_request_as_a_whole() {
+    let messages = vec![
+        user("look"),
+        Message::Assistant(vec![
+            thinking("hm\n\nso \"ü\"", Some("Eq+/==")),
+            thinking("hm\n\nso \"ü\"", Some(PACKED)),
+            AssistantBlock::RedactedThinking { data: "Em+/==".into() },
+            text("Looking."),
+            call("functions.read:0", &json!({"path": "a"})),
+            call("b", &json!("{\"path\": ")),
+        ]),
+        user("and be quick"),
+        Message::ToolResults(vec![
+            result("functions.read:0", "found", false),
+            result("b", "bad", true),
+        ]),
+    ];
+    let body = encoded(OpenAiResponses, &request("Be brief.", messages));
+    assert_eq!(
+        body,
+        json!({
+            "model": "m", "max_output_tokens": 1024, "stream": true, "store": false,
+            "include": ["reasoning.encrypted_content"],
+            "instructions": "Be brief.",
+            "tools": [{"type": "function", "name": "read", "description": "Reads a file.",
+                "strict": false,
+                "parameters": {"type": "object", "properties": {"path": {"type": "string"}}}}],
+            "input": [
+                {"type": "message", "role": "user", "content": "look"},
+                {"type": "reasoning", "id": "rs_1", "encrypted_content": "gAAA+/==", "summary": [
+                    {"type": "summary_text", "text": "hm"},
+                    {"type": "summary_text", "text": "so \"ü\""},
+                ]},
+                {"type": "message", "role": "assistant", "content": "Looking."},
+                {"type": "function_call", "call_id": "functions.read:0", "name": "read",
+                    "arguments": "{\"path\":\"a\"}"},
+                {"type": "function_call", "call_id": "b", "name": "read",
+                    "arguments": "{\"malformed_arguments\":\"{\\\"path\\\": \"}"},
+                {"type": "function_call_output", "call_id": "functions.read:0", "output": "found"},
+                {"type": "function_call_output", "call_id": "b", "output": "Error: bad"},
+                {"type": "message", "role": "user", "content": "and be quick"},
+            ],
+        })
+    );
+}
+
+#[test]
+fn responses_asks_for_reasoning_only_where_there_is_some() {
+    for (model, asks) in
+        [("gpt-5.1", true), ("o4-mini", true), ("openai/gpt-4.1", false), ("gpt-4o", false)]
+    {
+        let request = ModelRequest { model: model.into(), ..request("", vec![user("x")]) };
+        assert_eq!(encoded(OpenAiResponses, &request).get("include").is_some(), asks, "{model}");
+    }
+}
+
+#[test]
+fn reasoning_without_anything_after_it_is_left_out() {
+    let cut = Message::Assistant(vec![text("a"), thinking("hm\n\nso \"ü\"", Some(PACKED))]);
+    let body = encoded(OpenAiResponses, &request("", vec![user("x"), cut, user("y")]));
+    assert_eq!(body["input"].as_array().unwrap().len(), 3);
+}
+
 #[test]
 fn blank_and_unsigned_blocks_leave_no_trace() {
     let messages = vec![
@@ -169,17 +236,23 @@ fn images_go_in_each_dialects_form() {
         body["messages"][0]["content"][1]["source"],
         json!({"type": "base64", "media_type": "image/png", "data": "iVBO"})
     );
-    let body = encoded(OpenAiChat, &request("", messages));
+    let body = encoded(OpenAiChat, &request("", messages.clone()));
     assert_eq!(
         body["messages"][0]["content"],
         json!([{"type": "text", "text": "see"},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}])
     );
+    let body = encoded(OpenAiResponses, &request("", messages));
+    assert_eq!(
+        body["input"][0]["content"],
+        json!([{"type": "input_text", "text": "see"},
+            {"type": "input_image", "image_url": "data:image/png;base64,iVBO"}])
+    );
 }
 
 #[test]
 fn a_conversation_without_words_is_refused() {
-    for dialect in [AnthropicMessages, OpenAiChat] {
+    for dialect in Dialect::ALL {
         let refused = encode(dialect, &request("system", vec![user(" ")]));
         assert!(matches!(refused, Err(EncodeError::NothingToSend)));
     }
@@ -187,7 +260,7 @@ fn a_conversation_without_words_is_refused() {
 
 #[test]
 fn headers_hold_no_key() {
-    for dialect in [AnthropicMessages, OpenAiChat] {
+    for dialect in Dialect::ALL {
         for (name, _) in headers(dialect) {
             assert!(!["authorization", "x-api-key"].contains(name));
         }
@@ -215,7 +288,8 @@ fn any_message() -> impl Strategy<Value = Message> {
 
 /// The messages without their cache breakpoints.
 fn unmarked(body: &Value) -> Vec<Value> {
-    let mut messages = body["messages"].as_array().unwrap().clone();
+    let messages = body.get("messages").or(body.get("input")).unwrap();
+    let mut messages = messages.as_array().unwrap().clone();
     for message in &mut messages {
         if let Some(blocks) = message["content"].as_array_mut() {
             for block in blocks {
@@ -257,7 +331,7 @@ proptest! {
     #[test]
     fn an_answer_and_a_reply_leave_the_prefix_alone(
         messages in proptest::collection::vec(any_message(), 0..8),
-        dialect in prop_oneof![Just(AnthropicMessages), Just(OpenAiChat)],
+        dialect in prop::sample::select(Dialect::ALL.to_vec()),
     ) {
         let mut messages = messages;
         messages.push(user("last"));

@@ -41,7 +41,9 @@ fn precise(code: &str) -> Option<ProviderErrorKind> {
         "context_length_exceeded" | "string_above_max_length" => ContextTooLong,
         "request_too_large" => RequestTooLarge,
         "rate_limit_error" | "rate_limit_exceeded" | "RESOURCE_EXHAUSTED" => RateLimited,
-        "overloaded_error" | "engine_overloaded" | "UNAVAILABLE" => Overloaded,
+        "overloaded_error" | "engine_overloaded" | "server_is_overloaded" | "UNAVAILABLE" => {
+            Overloaded
+        }
         "timeout_error" => Server,
         _ => return None,
     })

@@ -16,6 +16,7 @@ use self::wire::{BlockStart, Delta, Event};
 use super::{DecodeError, Progress, tool_arguments};
 use crate::answer::{Completion, StopReason, StreamEvent, Usage};
 use crate::conversation::{AssistantBlock, ToolArguments};
+use crate::count::AnthropicUsage;
 use crate::limits::{BLOCKS_MAX, TOOL_CALLS_MAX};
 use crate::provider_error::ProviderError;
 
@@ -196,16 +197,11 @@ impl AnswerReader {
             .ok_or(DecodeError::Protocol { rule: "a block must be started and not stopped" })
     }
 
-    /// Counts are running totals, and a later report may leave some out or give 0 for them.
-    fn count(&mut self, usage: Option<&wire::Usage>, events: &mut Vec<StreamEvent>) {
+    fn count(&mut self, usage: Option<&AnthropicUsage>, events: &mut Vec<StreamEvent>) {
         let Some(reported) = usage else {
             return;
         };
-        let raise = |total: &mut u64, count: Option<u64>| *total = (*total).max(count.unwrap_or(0));
-        raise(&mut self.usage.input_tokens, reported.input_tokens);
-        raise(&mut self.usage.output_tokens, reported.output_tokens);
-        raise(&mut self.usage.cache_read_tokens, reported.cache_read_input_tokens);
-        raise(&mut self.usage.cache_write_tokens, reported.cache_creation_input_tokens);
+        reported.raise(&mut self.usage);
         events.push(StreamEvent::Usage(self.usage));
     }
 }

@@ -7,6 +7,7 @@
 mod anthropic;
 mod error;
 mod openai;
+mod responses;
 #[cfg(test)]
 mod tests;
 mod tool_arguments;
@@ -34,6 +35,7 @@ pub struct StreamDecoder {
 enum Reader {
     Anthropic(anthropic::AnswerReader),
     OpenAi(openai::AnswerReader),
+    Responses(responses::AnswerReader),
 }
 
 #[derive(Debug)]
@@ -58,6 +60,7 @@ impl StreamDecoder {
         let reader = match dialect {
             Dialect::AnthropicMessages => Reader::Anthropic(anthropic::AnswerReader::default()),
             Dialect::OpenAiChat => Reader::OpenAi(openai::AnswerReader::default()),
+            Dialect::OpenAiResponses => Reader::Responses(responses::AnswerReader::default()),
         };
         Self {
             sse: SseDecoder::default(),
@@ -112,6 +115,7 @@ impl StreamDecoder {
         let completion = match self.reader {
             Reader::Anthropic(reader) => reader.finish()?,
             Reader::OpenAi(reader) => reader.finish()?,
+            Reader::Responses(reader) => reader.finish()?,
         };
         completion.ok_or(DecodeError::EndedEarly { events: self.events_read })
     }
@@ -140,6 +144,7 @@ impl StreamDecoder {
         match &mut self.reader {
             Reader::Anthropic(reader) => reader.read(data, events),
             Reader::OpenAi(reader) => reader.read(data, events),
+            Reader::Responses(reader) => reader.read(data, events),
         }
     }
 

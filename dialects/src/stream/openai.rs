@@ -17,6 +17,7 @@ use self::wire::{Chunk, Delta};
 use super::{DecodeError, Progress};
 use crate::answer::{Completion, StopReason, StreamEvent, Usage};
 use crate::conversation::AssistantBlock;
+use crate::count;
 use crate::provider_error::ProviderError;
 
 const DONE: &[u8] = b"[DONE]";
@@ -62,7 +63,7 @@ impl AnswerReader {
             }
         }
         if let Some(usage) = chunk.usage {
-            self.usage = count(&usage);
+            self.usage = count::chat(&usage);
             events.push(StreamEvent::Usage(self.usage));
         }
         Ok(Progress::Open)
@@ -112,21 +113,6 @@ impl AnswerReader {
             self.tool_calls.add(fragment, events)?;
         }
         Ok(())
-    }
-}
-
-/// `prompt_tokens` counts cached tokens too; here each token is counted once. `DeepSeek` gives the
-/// cached ones under a name of its own.
-fn count(usage: &Value) -> Usage {
-    let number = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64);
-    let cached = number("/prompt_tokens_details/cached_tokens")
-        .or_else(|| number("/prompt_cache_hit_tokens"))
-        .unwrap_or(0);
-    Usage {
-        input_tokens: number("/prompt_tokens").unwrap_or(0).saturating_sub(cached),
-        output_tokens: number("/completion_tokens").unwrap_or(0),
-        cache_read_tokens: cached,
-        cache_write_tokens: 0,
     }
 }
 

@@ -202,7 +202,7 @@ proptest! {
             }
         }
         prop_assert!(expected.is_empty());
-        for dialect in [Dialect::AnthropicMessages, Dialect::OpenAiChat] {
+        for dialect in Dialect::ALL {
             prop_assert_eq!(
                 dialects::encode(dialect, &asked).unwrap(),
                 dialects::encode(dialect, &request(&words, context_tokens)).unwrap()

@@ -67,6 +67,7 @@ impl Ask<'_> {
         match self.choice.api {
             ModelApi::AnthropicMessages => Dialect::AnthropicMessages,
             ModelApi::OpenaiChat => Dialect::OpenAiChat,
+            ModelApi::OpenaiResponses => Dialect::OpenAiResponses,
         }
     }
 

@@ -68,6 +68,7 @@ fn dialect(provider: &Provider) -> Dialect {
     match provider.api {
         ModelApi::AnthropicMessages => Dialect::AnthropicMessages,
         ModelApi::OpenaiChat => Dialect::OpenAiChat,
+        ModelApi::OpenaiResponses => Dialect::OpenAiResponses,
     }
 }
 
@@ -123,7 +124,9 @@ fn credential(provider: &Provider) -> Option<(&'static str, String)> {
     let key = provider.key.as_ref()?;
     Some(match provider.api {
         ModelApi::AnthropicMessages => ("x-api-key", key.expose().to_owned()),
-        ModelApi::OpenaiChat => ("authorization", format!("Bearer {}", key.expose())),
+        ModelApi::OpenaiChat | ModelApi::OpenaiResponses => {
+            ("authorization", format!("Bearer {}", key.expose()))
+        }
     })
 }
 

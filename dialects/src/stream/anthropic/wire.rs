@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::count::AnthropicUsage;
+
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Event {
@@ -22,7 +24,7 @@ pub(super) enum Event {
     },
     MessageDelta {
         delta: MessageDelta,
-        usage: Option<Usage>,
+        usage: Option<AnthropicUsage>,
     },
     MessageStop,
     Error {
@@ -37,7 +39,7 @@ pub(super) enum Event {
 pub(super) struct MessageStart {
     #[serde(default)]
     pub(super) model: String,
-    pub(super) usage: Option<Usage>,
+    pub(super) usage: Option<AnthropicUsage>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,13 +92,4 @@ pub(super) enum Delta {
 #[derive(Debug, Deserialize)]
 pub(super) struct MessageDelta {
     pub(super) stop_reason: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names are the wire's")]
-pub(super) struct Usage {
-    pub(super) input_tokens: Option<u64>,
-    pub(super) output_tokens: Option<u64>,
-    pub(super) cache_read_input_tokens: Option<u64>,
-    pub(super) cache_creation_input_tokens: Option<u64>,
 }
