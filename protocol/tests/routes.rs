@@ -68,6 +68,8 @@ fn object_route() -> impl Strategy<Value = ObjectRoute> {
     prop_oneof![
         Just(ObjectRoute::ChatSocket),
         Just(ObjectRoute::ModelGrant),
+        Just(ObjectRoute::ModelSettle),
+        Just(ObjectRoute::Usage),
         prop::sample::select(vec![Access::Read, Access::Add, Access::Delete])
             .prop_map(ObjectRoute::WorkspaceGrant),
         Just(ObjectRoute::OwnerGrant),

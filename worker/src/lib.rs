@@ -7,6 +7,7 @@ mod channels;
 mod entry;
 mod keys;
 mod limits;
+mod models;
 mod platform;
 mod ports;
 mod routes;

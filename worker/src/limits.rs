@@ -1,9 +1,56 @@
 //! Bounds of the Worker and the agent object. Bounds that the container must share are in
 //! `protocol::limits`.
 
-/// Largest request to a model, in bytes: a million tokens of text are about 4 MB; images and long
-/// histories beside them fit in the rest. The Worker streams it and never holds it.
-pub(crate) const MODEL_REQUEST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Largest request to a model, in bytes: a million tokens of text are about 4 MB, and a few images
+/// beside them fit in the rest. It is held while the call is granted.
+pub(crate) const MODEL_REQUEST_BYTES_MAX: usize = 12 * 1024 * 1024;
+
+/// Bytes of requests to models that are held at once; more are told to come again. A Worker has
+/// 128 MiB.
+pub(crate) const MODEL_REQUESTS_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// Most tokens of one answer unless `MAX_OUTPUT_TOKENS` or the model's own limit says otherwise:
+/// enough for a long file, and little enough that what is set aside for a call stays small.
+pub(crate) const OUTPUT_TOKENS_DEFAULT: u32 = 16_000;
+
+/// Most models that stand in for the first.
+pub(crate) const FALLBACK_MODELS_MAX: usize = 5;
+
+/// Bytes of a request for which one token is set aside. Prose has four or five for each, source code
+/// about three, other scripts about two; JSON's own marks make up for the rest. What was really
+/// read is booked when the provider has counted.
+pub(crate) const REQUEST_BYTES_PER_TOKEN: u64 = 2;
+
+/// Tokens that an image is taken for, at most: the largest that any provider makes of one.
+pub(crate) const IMAGE_TOKENS_MAX: u64 = 8_000;
+
+/// Tries to tell the ledger what a call came to; after the last the call lapses in time.
+pub(crate) const SETTLE_ATTEMPTS_MAX: u32 = 5;
+
+/// Pause before the second try; so much longer before each further one.
+pub(crate) const SETTLE_PAUSE_MS: u64 = 100;
+
+/// Longest that an answer's end waits for its booking.
+pub(crate) const SETTLE_WAIT_MS_MAX: u64 = 1_000;
+
+/// How many tokens a second the fastest models write; what a broken answer counts with at most.
+pub(crate) const OUTPUT_TOKENS_PER_SECOND_MAX: u64 = 1_000;
+
+/// Longest model call: a turn lasts no longer. What was not settled by then is booked as estimated.
+pub(crate) const MODEL_CALL_MS_MAX: u64 = 60 * 60 * 1000;
+
+/// Largest message about a model call between the Worker and the object, in bytes: two names, a few
+/// numbers.
+pub(crate) const CALL_BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// How long usage is kept, in days: a year and the month that it is compared with.
+pub(crate) const USAGE_DAYS_KEPT: i32 = 400;
+
+/// Days that `/usage` shows.
+pub(crate) const USAGE_DAYS_SHOWN: i32 = 7;
+
+/// Most lines of each list that `/usage` shows.
+pub(crate) const USAGE_LINES_MAX: u64 = 10;
 
 /// Longest wait for a started container's first healthy answer. Cloudflare's p95 start is 7 to 24
 /// seconds; a slower one is better told than waited for.

@@ -79,6 +79,7 @@ fn decisions_do_not_wait() {
         "agent/restore.rs",
         "agent/sessions.rs",
         "agent/sleep.rs",
+        "agent/spending.rs",
         "agent/steer.rs",
         "agent/wake.rs",
     ];

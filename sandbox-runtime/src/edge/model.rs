@@ -61,7 +61,7 @@ impl Edge {
     pub async fn ask_model(
         &self,
         route: &EdgeRoute,
-        headers: &[(&'static str, &'static str)],
+        headers: &[(&'static str, &str)],
         body: Vec<u8>,
         timeouts: ModelTimeouts,
     ) -> Result<ModelAnswer, ModelError> {

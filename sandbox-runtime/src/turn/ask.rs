@@ -4,10 +4,10 @@
 //! streamed of a failed one is live text and nothing more.
 
 use dialects::{Completion, Dialect, ModelRequest, StreamDecoder, StreamEvent};
-use protocol::edge::EdgeRoute;
+use protocol::edge::{EdgeRoute, TURN_HEADER};
 use protocol::session::AssistantMessage;
 use protocol::turn::{EventKind, ModelApi, ModelChoice};
-use protocol::{Problem, ProblemCode};
+use protocol::{Problem, ProblemCode, TurnId};
 
 use super::answer;
 use super::events::Events;
@@ -22,6 +22,8 @@ use crate::settings::ModelTimeouts;
 pub(super) struct Ask<'a> {
     /// The way to the model.
     pub(super) edge: &'a Edge,
+    /// The turn that asks.
+    pub(super) turn: &'a TurnId,
     /// The model.
     pub(super) choice: &'a ModelChoice,
     /// How long it may be silent.
@@ -81,8 +83,9 @@ impl Ask<'_> {
             provider: self.choice.provider.clone(),
             path: dialect.request_path().to_owned(),
         };
-        let headers = dialects::headers(dialect);
-        match self.edge.ask_model(&route, headers, body, self.timeouts).await {
+        let mut headers: Vec<(&'static str, &str)> = dialects::headers(dialect).to_vec();
+        headers.push((TURN_HEADER, self.turn.as_str()));
+        match self.edge.ask_model(&route, &headers, body, self.timeouts).await {
             Ok(ModelAnswer::Stream(body)) => Ok(body),
             Ok(ModelAnswer::Problem(problem)) => Err(problem),
             Ok(ModelAnswer::Refused { status, headers, body }) => {

@@ -201,6 +201,7 @@ impl<'a> Driver<'a> {
 
         let ask = Ask {
             edge: &agent.edge,
+            turn: &request.turn,
             choice,
             timeouts: agent.timeouts,
             events: &self.events,

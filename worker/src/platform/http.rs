@@ -202,6 +202,8 @@ pub(crate) enum Body {
     Empty,
     /// Text of our own.
     Text(String),
+    /// Bytes that were read whole.
+    Bytes(Vec<u8>),
     /// Another request's body, unread.
     Stream(JsValue),
 }
@@ -233,6 +235,7 @@ pub(crate) fn outgoing(
         .with_body(match body {
             Body::Empty => None,
             Body::Text(text) => Some(JsValue::from_str(&text)),
+            Body::Bytes(bytes) => Some(worker::js_sys::Uint8Array::from(bytes.as_slice()).into()),
             Body::Stream(stream) => Some(stream),
         });
     Request::new_with_init(url, &init)
@@ -241,6 +244,17 @@ pub(crate) fn outgoing(
 /// Sends a request to wherever its URL points.
 pub(crate) async fn send(request: Request) -> Result<Response, worker::Error> {
     worker::Fetch::Request(request).send().await
+}
+
+/// `response` with another body, which is made while it is read. A problem breaks it off.
+pub(crate) fn with_stream(
+    response: Response,
+    pieces: impl futures_util::Stream<Item = Result<Vec<u8>, Problem>> + 'static,
+) -> Result<Response, Problem> {
+    let pieces =
+        pieces.map(|piece| piece.map_err(|problem| worker::Error::RustError(problem.to_string())));
+    let (builder, _) = response.into_parts();
+    builder.from_stream(pieces).map_err(|error| internal("Streaming a body", &error))
 }
 
 /// `response` with only the named headers, its body passed through unread.

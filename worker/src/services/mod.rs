@@ -13,21 +13,23 @@ use protocol::{Problem, ProblemCode};
 
 use crate::platform::http::{self, Request, Response};
 use crate::platform::loopback::ContainerIdentity;
-use crate::platform::{Env, object};
+use crate::platform::{Context, Env, object};
 
 /// Serves a request of a container.
 pub(crate) async fn serve(
     request: &mut Request,
     env: &Env,
+    context: &Context,
     caller: &ContainerIdentity,
 ) -> Response {
-    let response = dispatch(request, env, caller).await;
+    let response = dispatch(request, env, context, caller).await;
     response.unwrap_or_else(|problem| http::problem(&problem, Some(PROBLEM_HEADER)))
 }
 
 async fn dispatch(
     request: &mut Request,
     env: &Env,
+    context: &Context,
     caller: &ContainerIdentity,
 ) -> Result<Response, Problem> {
     let url = request.url().map_err(|error| http::internal("Reading a URL", &error))?;
@@ -37,7 +39,8 @@ async fn dispatch(
         .ok_or_else(|| Problem::new(ProblemCode::NotFound, "The edge has no such service."))?;
     match route {
         EdgeRoute::Model { provider, path } => {
-            model::serve(request, env, caller, &model::Wanted { provider, path }).await
+            let wanted = model::Wanted { provider, path };
+            model::serve(request, env, context, caller, &wanted).await
         }
         EdgeRoute::Workspace(route) => {
             let who = workspace::Caller::Container(caller.epoch);

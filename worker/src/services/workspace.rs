@@ -209,7 +209,9 @@ impl Repository {
         let writing = Writing { sha256: Some(digest(name)), replace: false };
         let put = match http::unread_body(request) {
             Body::Stream(body) => self.bucket.write_stream(key, body, writing).await?,
-            Body::Empty | Body::Text(_) => self.bucket.write(key, Vec::new(), writing).await?,
+            Body::Empty | Body::Text(_) | Body::Bytes(_) => {
+                self.bucket.write(key, Vec::new(), writing).await?
+            }
         };
         // What is there under this name has this content: it was checked when it was written.
         match put {

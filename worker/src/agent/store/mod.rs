@@ -9,6 +9,7 @@ pub(crate) mod control;
 pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
+pub(crate) mod ledger;
 pub(crate) mod lifecycle;
 pub(crate) mod log;
 pub(crate) mod outbox;
@@ -21,6 +22,8 @@ pub(crate) mod workspace;
 mod archive_tests;
 #[cfg(test)]
 mod jobs_tests;
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 pub(crate) mod memory;
 #[cfg(test)]
