@@ -15,7 +15,6 @@ use super::store::ledger::{self as book, By, Line, NewCall, OpenCall, Settlement
 use crate::limits::{
     CALL_BODY_BYTES_MAX, MODEL_CALL_MS_MAX, USAGE_DAYS_KEPT, USAGE_DAYS_SHOWN, USAGE_LINES_MAX,
 };
-use crate::models::{Model, UNKNOWN};
 use crate::platform::clock::now_ms;
 use crate::platform::http::{self, Request, Response};
 use crate::platform::log as console;
@@ -45,7 +44,7 @@ impl Core {
                 format!("No turn {} runs that a model call could belong to.", wanted.turn),
             )
         })?;
-        let model = self.model_of(&wanted.provider, &wanted.model);
+        let model = self.settings.known_model(&wanted.provider, &wanted.model);
         let most = ledger::most(&model, wanted.input_tokens, wanted.output_tokens);
         let day = day(now_ms, &self.settings.time_zone);
         let standing = book::standing(&self.sql, &wanted.turn, &day).map_err(failed)?;
@@ -93,25 +92,18 @@ impl Core {
 
     fn book(&self, open: &OpenCall, bill: &Bill) -> Result<(), Problem> {
         let own = format!("{}/{}", open.provider, open.model);
-        let mut model = self.model_of(&open.provider, &open.model);
+        let mut model = self.settings.known_model(&open.provider, &open.model);
         let mut name = own.as_str();
         // A gateway's route leads to a model whose name nobody knew before.
         if let Bill::Counted { answered_by: Some(answered_by), .. } = bill {
             name = answered_by;
             let routed = answered_by.split_once('/');
-            let routed = routed.map(|(provider, model)| self.model_of(provider, model));
+            let routed = routed.map(|(provider, model)| self.settings.known_model(provider, model));
             model = routed.filter(|model| model.known).unwrap_or(model);
         }
         let (usage, money, estimated) = ledger::settle(&model, open.reserved, bill);
         let settlement = Settlement { model: name, usage, money, estimated };
         book::settle(&self.sql, open.call, &settlement).map_err(|error| books_failed(&error))
-    }
-
-    fn model_of(&self, provider: &str, model: &str) -> Model {
-        match self.settings.provider(provider) {
-            Some(provider) => self.settings.known_model(provider, model),
-            None => UNKNOWN,
-        }
     }
 
     /// What was spent and what may be.

@@ -141,12 +141,13 @@ impl Settings {
         self.providers.iter().find(|provider| provider.name == name)
     }
 
-    /// What is known of a provider's model. What nobody sends a bill for costs nothing.
-    pub(crate) fn known_model(&self, provider: &Provider, model: &str) -> Model {
-        let found = models::find(&self.owner_models, provider.name, model);
-        match found {
+    /// What is known of a provider's model, whether the provider is set up or not. What nobody sends
+    /// a bill for costs nothing.
+    pub(crate) fn known_model(&self, provider: &str, model: &str) -> Model {
+        let is_free = self.provider(provider).is_some_and(|provider| provider.is_free);
+        match models::find(&self.owner_models, provider, model) {
             Some(known) => known,
-            None if provider.is_free => Model { price: Price::default(), known: true, ..UNKNOWN },
+            None if is_free => Model { price: Price::default(), known: true, ..UNKNOWN },
             None => UNKNOWN,
         }
     }

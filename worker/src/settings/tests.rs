@@ -327,10 +327,7 @@ fn caps_are_modest_unless_the_owner_says_otherwise() {
 #[test]
 fn what_nobody_bills_costs_nothing_and_what_is_unknown_counts_as_dear() {
     let settings = parse(&[("OLLAMA_BASE_URL", "http://127.0.0.1:1"), ("GROQ_API_KEY", "k")]);
-    let price = |name: &str| {
-        let provider = settings.provider(name).unwrap();
-        settings.known_model(provider, "some-model").price
-    };
+    let price = |name: &str| settings.known_model(name, "some-model").price;
     assert_eq!(price("ollama"), Price::default());
     assert_eq!(price("groq"), UNKNOWN.price);
 }

@@ -66,11 +66,11 @@ pub(super) async fn serve(
         )
         .remedy("Set the provider's key, or choose another MODEL.")
     })?;
+    let dialect = dialect_of(&wanted.path)?;
     let length = declared_length(http::content_length(request))?;
     let turn = turn(http::header(request, TURN_HEADER).as_deref())?;
     let room = Room::take(length)?;
     let body = http::read_bounded(request, length).await?;
-    let dialect = dialect_of(&wanted.path)?;
     let asked = asked::read(dialect, &body)?;
     check_api(provider, &asked.model, dialect)?;
     let grant = ask_ledger(env, caller, turn, provider, &asked).await?;
