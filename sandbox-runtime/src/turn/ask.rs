@@ -3,7 +3,7 @@
 //! Invariants: an answer exists only when its stream has ended as its dialect says; what was
 //! streamed of a failed one is live text and nothing more.
 
-use dialects::{Completion, Dialect, ModelRequest, StreamDecoder, StreamEvent};
+use dialects::{Accent, Completion, Dialect, ModelRequest, StreamDecoder, StreamEvent};
 use protocol::edge::EdgeRoute;
 use protocol::session::AssistantMessage;
 use protocol::turn::{EventKind, ModelApi, ModelChoice};
@@ -73,7 +73,8 @@ impl Ask<'_> {
 
     async fn open(&self, request: &ModelRequest) -> Result<ModelBody, Problem> {
         let dialect = self.dialect();
-        let body = dialects::encode(dialect, request).map_err(|error| {
+        let accent = Accent::of(&self.choice.provider, &self.choice.model);
+        let body = dialects::encode(dialect, &accent, request).map_err(|error| {
             tracing::error!(%error, "the request to the model could not be built");
             failure::request_not_built()
         })?;
@@ -81,8 +82,8 @@ impl Ask<'_> {
             provider: self.choice.provider.clone(),
             path: dialect.request_path().to_owned(),
         };
-        let headers = dialects::headers(dialect);
-        match self.edge.ask_model(&route, headers, body, self.timeouts).await {
+        let headers = dialects::headers(dialect, &accent);
+        match self.edge.ask_model(&route, &headers, body, self.timeouts).await {
             Ok(ModelAnswer::Stream(body)) => Ok(body),
             Ok(ModelAnswer::Problem(problem)) => Err(problem),
             Ok(ModelAnswer::Refused { status, headers, body }) => {
