@@ -21,6 +21,24 @@ pub struct ModelRequest {
     pub tools: Vec<ToolSpec>,
     /// The most that the model may write, thinking included.
     pub max_output_tokens: u32,
+    /// How much the model is to think; `None` leaves it to the provider.
+    pub thinking: Option<ThinkingLevel>,
+    /// The same for all requests of one conversation, and telling nothing about it: lets a provider
+    /// that wants it keep the conversation near its cached prefix.
+    pub cache_key: Option<String>,
+}
+
+/// How much a model is to think before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThinkingLevel {
+    /// Not at all, or as little as the model can.
+    Off,
+    /// A little.
+    Low,
+    /// Some.
+    Medium,
+    /// As much as it likes.
+    High,
 }
 
 /// A tool as the model sees it.
@@ -54,12 +72,23 @@ pub enum UserBlock {
         text: String,
     },
     /// An image.
-    Image {
-        /// Such as `image/png`.
-        media_type: String,
-        /// The bytes in standard base64.
-        base64: String,
-    },
+    Image(Image),
+}
+
+/// An image for a model that takes some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Such as `image/png`.
+    pub media_type: String,
+    /// The bytes in standard base64.
+    pub base64: String,
+}
+
+impl Image {
+    /// As a `data:` URL.
+    pub(crate) fn url(&self) -> String {
+        format!("data:{};base64,{}", self.media_type, self.base64)
+    }
 }
 
 /// A part of what the model answered.
@@ -110,6 +139,8 @@ pub struct ToolResult {
     pub call_id: String,
     /// What the model is told.
     pub content: String,
+    /// What the model is shown besides.
+    pub images: Vec<Image>,
     /// Whether the call failed.
     pub is_error: bool,
 }

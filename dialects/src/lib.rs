@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accent;
 mod answer;
 mod conversation;
 mod count;
@@ -18,9 +19,11 @@ mod reasoning;
 mod sse;
 mod stream;
 
+pub use accent::Accent;
 pub use answer::{Completion, StopReason, StreamEvent, Usage};
 pub use conversation::{
-    AssistantBlock, Message, ModelRequest, ToolArguments, ToolResult, ToolSpec, UserBlock,
+    AssistantBlock, Image, Message, ModelRequest, ThinkingLevel, ToolArguments, ToolResult,
+    ToolSpec, UserBlock,
 };
 pub use dialect::Dialect;
 pub use encode::{EncodeError, encode, headers};

@@ -39,6 +39,17 @@ pub const CACHE_BREAKPOINTS_MAX: usize = 4;
 /// which is where the cache will be hit. One more goes to the system prompt or the tools.
 pub const CACHED_MESSAGES_MAX: usize = 2;
 
+/// Tokens that a model with a budget may think at [`ThinkingLevel`](crate::ThinkingLevel) low,
+/// medium and high: a paragraph, a page, and what Anthropic's guide calls a thorough start.
+pub const THINKING_BUDGETS: [u32; 3] = [2_048, 8_192, 24_576];
+
+/// The least budget that the API takes
+/// (<https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking>).
+pub const THINKING_BUDGET_MIN: u32 = 1_024;
+
+/// The part of the output limit, of which the budget is taken, that is left for the answer: half.
+pub const THINKING_OUTPUT_DIVISOR: u32 = 2;
+
 const _: () = assert!(CACHED_MESSAGES_MAX < CACHE_BREAKPOINTS_MAX);
 const _: () = assert!(SSE_EVENT_BYTES_MAX <= STREAM_BYTES_MAX);
 const _: () = assert!(METERED_NAME_BYTES_MAX < METERED_USAGE_BYTES_MAX);

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use dialects::{
-    AssistantBlock, Completion, DecodeError, Dialect, Message, ModelRequest, ProviderErrorKind,
-    StopReason, StreamDecoder, ToolArguments, ToolResult, ToolSpec, UserBlock, decode_error,
-    encode, headers,
+    Accent, AssistantBlock, Completion, DecodeError, Dialect, Message, ModelRequest,
+    ProviderErrorKind, StopReason, StreamDecoder, ToolArguments, ToolResult, ToolSpec, UserBlock,
+    decode_error, encode, headers,
 };
 use serde_json::json;
 
@@ -66,8 +66,10 @@ impl Mock {
 
     /// Status, header lines, body. HTTP/1.0 keeps the answer free of chunk framing.
     fn post(&self, dialect: Dialect, request: &ModelRequest) -> (u16, String, Vec<u8>) {
-        let body = encode(dialect, request).unwrap();
-        let fields = headers(dialect).iter().flat_map(|(name, value)| [*name, ": ", value, "\r\n"]);
+        let accent = Accent::of("openai", &request.model);
+        let body = encode(dialect, &accent, request).unwrap();
+        let headers = headers(dialect, &accent);
+        let fields = headers.iter().flat_map(|(name, value)| [*name, ": ", value, "\r\n"]);
         let fields: String = fields.collect();
         let (path, bytes) = (dialect.request_path(), body.len());
         let head = format!("POST {path} HTTP/1.0\r\n{fields}content-length: {bytes}\r\n\r\n");
@@ -121,6 +123,8 @@ fn request(messages: Vec<Message>) -> ModelRequest {
         messages,
         tools: vec![tool("read"), tool("list_chats")],
         max_output_tokens: 1024,
+        thinking: None,
+        cache_key: None,
     }
 }
 
@@ -175,6 +179,7 @@ fn goes_through_a_tool_turn(mock: &Mock, dialect: Dialect) {
     let result = |call_id: &str, content: &str| ToolResult {
         call_id: call_id.into(),
         content: content.into(),
+        images: Vec::new(),
         is_error: false,
     };
     let results = vec![result("call_1", ""), result("call_2", "buy a shell")];

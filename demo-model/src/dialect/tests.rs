@@ -98,14 +98,18 @@ fn the_agents_requests_are_understood() {
             Message::ToolResults(vec![dialects::ToolResult {
                 call_id: "one".into(),
                 content: "a file".into(),
+                images: Vec::new(),
                 is_error: false,
             }]),
         ],
         tools: vec![tool],
         max_output_tokens: 100,
+        thinking: None,
+        cache_key: None,
     };
     for (ours, theirs) in BOTH {
-        let body = dialects::encode(theirs, &request).unwrap();
+        let body = dialects::encode(theirs, &dialects::Accent::of("compatible", "demo"), &request)
+            .unwrap();
         let conversation = ours.read(&body).unwrap();
         assert_eq!(conversation.tools, ["bash"]);
         assert_eq!(

@@ -3,17 +3,24 @@
 //! Invariants: at most [`CACHE_BREAKPOINTS_MAX`](crate::limits::CACHE_BREAKPOINTS_MAX) cache
 //! breakpoints, none on a thinking block; signed thinking goes back verbatim and in place.
 //!
+//! A tool's result is a string, or a list where it has images.
+//!
 //! Thinking without a signature came from another API and is left out, and so is thinking with
 //! nothing after it in its message: the API refuses both.
+
+mod thinking;
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub(super) use self::thinking::BLOCK_BINDING;
+use self::thinking::{OutputConfig, Thinking};
 use super::runs::{Run, arrange};
 use super::{EncodeError, with_object};
-use crate::conversation::{AssistantBlock, ModelRequest, ToolResult, ToolSpec, UserBlock};
+use crate::accent::Accent;
+use crate::conversation::{AssistantBlock, Image, ModelRequest, ToolResult, ToolSpec, UserBlock};
 use crate::limits::CACHED_MESSAGES_MAX;
 
 #[derive(Serialize)]
@@ -21,6 +28,10 @@ struct Body<'a> {
     model: &'a str,
     max_tokens: u32,
     stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Thinking>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutputConfig>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Cached<Tool<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -79,11 +90,18 @@ enum Block<'a> {
     },
     ToolResult {
         tool_use_id: Cow<'a, str>,
-        #[serde(skip_serializing_if = "str::is_empty")]
-        content: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content: Option<ResultContent<'a>>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
     },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ResultContent<'a> {
+    Text(&'a str),
+    Blocks(Vec<Block<'a>>),
 }
 
 #[derive(Serialize)]
@@ -99,7 +117,7 @@ impl<T> Cached<T> {
     }
 }
 
-pub(super) fn encode(request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
+pub(super) fn encode(accent: &Accent, request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
     let mut messages: Vec<_> =
         arrange(&request.messages, replayed).into_iter().map(message).collect();
     if messages.is_empty() {
@@ -117,10 +135,13 @@ pub(super) fn encode(request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
         (None, None) => {}
     }
     mark_messages(&mut messages);
+    let (thinking, output_config) = thinking::ask(accent.claude, request);
     let body = Body {
         model: &request.model,
         max_tokens: request.max_output_tokens,
         stream: true,
+        thinking,
+        output_config,
         tools,
         system,
         messages,
@@ -175,16 +196,26 @@ fn message(run: Run<'_>) -> WireMessage<'_> {
 fn user_block(block: &UserBlock) -> Block<'_> {
     match block {
         UserBlock::Text { text } => Block::Text { text },
-        UserBlock::Image { media_type, base64 } => {
-            Block::Image { source: ImageSource { media_type, data: base64 } }
-        }
+        UserBlock::Image(image) => image_block(image),
     }
 }
 
+fn image_block(image: &Image) -> Block<'_> {
+    Block::Image { source: ImageSource { media_type: &image.media_type, data: &image.base64 } }
+}
+
 fn tool_result(result: &ToolResult) -> Block<'_> {
+    let text = Some(result.content.as_str()).filter(|text| !text.is_empty());
+    let content = if result.images.is_empty() {
+        text.map(ResultContent::Text)
+    } else {
+        let text = text.map(|text| Block::Text { text });
+        let images = result.images.iter().map(image_block);
+        Some(ResultContent::Blocks(text.into_iter().chain(images).collect()))
+    };
     Block::ToolResult {
         tool_use_id: accepted_id(&result.call_id),
-        content: &result.content,
+        content,
         is_error: result.is_error,
     }
 }

@@ -1,132 +1,121 @@
 //! The request of OpenAI Chat Completions
 //! (<https://platform.openai.com/docs/api-reference/chat/create>).
 //!
-//! Invariant: only what every compatible provider takes: text as one string where there is no
-//! image, tool results as text, no thinking.
+//! Invariant: only what every compatible provider takes, unless the accent says more: text as one
+//! string where there is neither image nor cache breakpoint, tool results as text, no thinking.
+//!
+//! The format has no images in tool results; they follow as the user's.
 
-use serde::Serialize;
+mod body;
+
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use super::runs::{Run, arrange};
-use super::{EncodeError, result_text, with_object};
-use crate::conversation::{
-    AssistantBlock, ModelRequest, ToolArguments, ToolResult, ToolSpec, UserBlock,
+use self::body::{
+    Body, Call, Called, Content, Function, ImageUrl, Message, Nested, Part, Signed, StreamOptions,
+    Switch, Typed,
 };
+use super::runs::{Run, arrange};
+use super::{EncodeError, prompt_cache_key, result_text, with_object, word};
+use crate::accent::{Accent, Effort, OutputLimit, Quirk};
+use crate::conversation::{
+    AssistantBlock, ModelRequest, ThinkingLevel, ToolArguments, ToolResult, ToolSpec, UserBlock,
+};
+use crate::limits::CACHED_MESSAGES_MAX;
 
 /// Between texts that become one string.
 const PARAGRAPH: &str = "\n\n";
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    max_completion_tokens: u32,
-    stream: bool,
-    stream_options: StreamOptions,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Typed<Function<'a>>>,
-    messages: Vec<WireMessage<'a>>,
-}
+/// Stands for a signature that is not there, as the provider documents
+/// (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
+const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
+/// Keywords of JSON Schema that [`Quirk::PlainSchemas`] leaves out.
+const SCHEMA_KEYWORDS_LEFT_OUT: [&str; 2] = ["$schema", "additionalProperties"];
 
-/// `{"type": "function", "function": …}`, around a tool as well as around a call.
-#[derive(Serialize)]
-#[serde(tag = "type", rename = "function")]
-struct Typed<T> {
-    function: T,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    name: &'a str,
-    description: &'a str,
-    parameters: &'a Value,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "role", rename_all = "snake_case")]
-enum WireMessage<'a> {
-    System {
-        content: &'a str,
-    },
-    User {
-        content: UserContent<'a>,
-    },
-    Assistant {
-        /// `null` when there are only tool calls.
-        content: Option<String>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        tool_calls: Vec<Call<'a>>,
-    },
-    Tool {
-        tool_call_id: &'a str,
-        content: String,
-    },
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum UserContent<'a> {
-    Text(String),
-    Parts(Vec<Part<'a>>),
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Part<'a> {
-    Text { text: &'a str },
-    ImageUrl { image_url: ImageUrl },
-}
-
-#[derive(Serialize)]
-struct ImageUrl {
-    url: String,
-}
-
-#[derive(Serialize)]
-struct Call<'a> {
-    id: &'a str,
-    #[serde(flatten)]
-    called: Typed<Called<'a>>,
-}
-
-#[derive(Serialize)]
-struct Called<'a> {
-    name: &'a str,
-    /// JSON as text.
-    arguments: String,
-}
-
-pub(super) fn encode(request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
-    let runs = arrange(&request.messages, replayed);
+pub(super) fn encode(accent: &Accent, request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
+    let select =
+        if accent.has(Quirk::ReasoningContent) { replayed_with_thinking } else { replayed };
+    let runs = arrange(&request.messages, select);
     if runs.is_empty() {
         return Err(EncodeError::NothingToSend);
     }
     let mut messages = Vec::new();
     if !request.system.trim().is_empty() {
-        messages.push(WireMessage::System { content: &request.system });
+        messages.push(Message::System { content: Content::Text((&request.system).into()) });
     }
     for run in runs {
         match run {
             Run::User { results, blocks } => {
-                messages.extend(results.into_iter().map(tool_message));
-                messages.extend(user_message(&blocks));
+                messages.extend(results.iter().map(|result| tool_message(accent, result)));
+                messages.extend(user_message(&results, &blocks));
             }
-            Run::Assistant(blocks) => messages.push(assistant_message(&blocks)?),
+            Run::Assistant(blocks) => messages.push(assistant_message(accent, &blocks)?),
         }
     }
-    let body = Body {
+    if accent.has(Quirk::CacheControl) {
+        mark(&mut messages);
+    }
+    let limit = request.max_output_tokens;
+    let counts_if_asked = !accent.has(Quirk::NoStreamOptions);
+    let mut body = Body {
         model: &request.model,
-        max_completion_tokens: request.max_output_tokens,
+        max_completion_tokens: None,
+        max_tokens: None,
         stream: true,
-        stream_options: StreamOptions { include_usage: true },
-        tools: request.tools.iter().map(tool).collect(),
+        stream_options: counts_if_asked.then_some(StreamOptions { include_usage: true }),
+        reasoning_effort: None,
+        reasoning: None,
+        thinking: None,
+        prompt_cache_key: prompt_cache_key(accent, request),
+        tools: request.tools.iter().map(|spec| tool(accent, spec)).collect(),
         messages,
     };
+    match accent.output_limit {
+        OutputLimit::MaxCompletionTokens => body.max_completion_tokens = Some(limit),
+        OutputLimit::MaxTokens => body.max_tokens = Some(limit),
+    }
+    ask_to_think(&mut body, accent, request.thinking);
     Ok(serde_json::to_vec(&body)?)
+}
+
+fn ask_to_think(body: &mut Body<'_>, accent: &Accent, thinking: Option<ThinkingLevel>) {
+    if accent.has(Quirk::ToolsOnlyWithoutEffort) && !body.tools.is_empty() {
+        body.reasoning_effort = Some("none");
+        return;
+    }
+    let Some(level) = thinking else {
+        return;
+    };
+    match accent.effort {
+        Effort::Unasked => {}
+        Effort::Levels(levels) => body.reasoning_effort = Some(word(levels, level)),
+        Effort::Nested(levels) => body.reasoning = Some(Nested { effort: word(levels, level) }),
+        Effort::Switched(_) if level == ThinkingLevel::Off => {
+            body.thinking = Some(Switch::Disabled);
+        }
+        Effort::Switched(levels) => {
+            body.thinking = Some(Switch::Enabled);
+            body.reasoning_effort = Some(word(levels, level));
+        }
+    }
+}
+
+/// Sets breakpoints where Anthropic's own format has them: on the system prompt and on the last
+/// messages of the user.
+fn mark(messages: &mut [Message<'_>]) {
+    let mut left = CACHED_MESSAGES_MAX;
+    for message in messages.iter_mut().rev() {
+        match message {
+            Message::User { content } if left > 0 => {
+                content.mark();
+                left -= 1;
+            }
+            Message::System { content } => content.mark(),
+            _ => {}
+        }
+    }
 }
 
 fn replayed(answer: &[AssistantBlock]) -> Vec<&AssistantBlock> {
@@ -136,69 +125,125 @@ fn replayed(answer: &[AssistantBlock]) -> Vec<&AssistantBlock> {
     answer.iter().filter(is_replayed).collect()
 }
 
-fn tool(spec: &ToolSpec) -> Typed<Function<'_>> {
-    Typed {
-        function: Function {
-            name: &spec.name,
-            description: &spec.description,
-            parameters: &spec.input_schema,
-        },
+/// The thinking is asked for only beside tool calls.
+fn replayed_with_thinking(answer: &[AssistantBlock]) -> Vec<&AssistantBlock> {
+    if !answer.iter().any(|block| matches!(block, AssistantBlock::ToolCall { .. })) {
+        return replayed(answer);
+    }
+    let is_redacted =
+        |block: &&AssistantBlock| matches!(block, AssistantBlock::RedactedThinking { .. });
+    answer.iter().filter(|block| !is_redacted(block)).collect()
+}
+
+fn tool<'a>(accent: &Accent, spec: &'a ToolSpec) -> Typed<Function<'a>> {
+    let mut parameters = Cow::Borrowed(&spec.input_schema);
+    if accent.has(Quirk::PlainSchemas) {
+        make_plain(parameters.to_mut());
+    }
+    let (name, description) = (&spec.name, &spec.description);
+    Typed { function: Function { name, description, parameters } }
+}
+
+/// Takes the keywords out of a schema. A property may have one of their names: it is an object where
+/// the keyword is text or a truth value.
+fn make_plain(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            for keyword in SCHEMA_KEYWORDS_LEFT_OUT {
+                if members.get(keyword).is_some_and(|value| !value.is_object()) {
+                    members.remove(keyword);
+                }
+            }
+            members.values_mut().for_each(make_plain);
+        }
+        Value::Array(values) => values.iter_mut().for_each(make_plain),
+        _ => {}
     }
 }
 
-fn tool_message(result: &ToolResult) -> WireMessage<'_> {
-    WireMessage::Tool { tool_call_id: &result.call_id, content: result_text(result) }
+fn tool_message<'a>(accent: &Accent, result: &'a ToolResult) -> Message<'a> {
+    Message::Tool { tool_call_id: call_id(accent, &result.call_id), content: result_text(result) }
 }
 
-fn user_message<'a>(blocks: &[&'a UserBlock]) -> Option<WireMessage<'a>> {
-    if blocks.is_empty() {
-        return None;
-    }
+fn user_message<'a>(results: &[&'a ToolResult], blocks: &[&'a UserBlock]) -> Option<Message<'a>> {
+    let shown = results.iter().flat_map(|result| &result.images);
+    let mut parts: Vec<_> = shown.map(|image| image_part(image.url())).collect();
     let texts: Option<Vec<_>> = blocks.iter().map(|block| text_of(block)).collect();
     let content = match texts {
-        Some(texts) => UserContent::Text(texts.join(PARAGRAPH)),
-        None => UserContent::Parts(blocks.iter().map(|block| part(block)).collect()),
+        Some(texts) if parts.is_empty() && texts.is_empty() => return None,
+        Some(texts) if parts.is_empty() => Content::Text(texts.join(PARAGRAPH).into()),
+        _ => {
+            parts.extend(blocks.iter().map(|block| part(block)));
+            Content::Parts(parts)
+        }
     };
-    Some(WireMessage::User { content })
+    Some(Message::User { content })
 }
 
 fn text_of(block: &UserBlock) -> Option<&str> {
     match block {
         UserBlock::Text { text } => Some(text),
-        UserBlock::Image { .. } => None,
+        UserBlock::Image(_) => None,
     }
 }
 
 fn part(block: &UserBlock) -> Part<'_> {
     match block {
-        UserBlock::Text { text } => Part::Text { text },
-        UserBlock::Image { media_type, base64 } => Part::ImageUrl {
-            image_url: ImageUrl { url: format!("data:{media_type};base64,{base64}") },
-        },
+        UserBlock::Text { text } => Part::Text { text: text.into(), cache_control: None },
+        UserBlock::Image(image) => image_part(image.url()),
     }
 }
 
-fn assistant_message<'a>(blocks: &[&'a AssistantBlock]) -> Result<WireMessage<'a>, EncodeError> {
-    let mut texts = Vec::new();
-    let mut tool_calls = Vec::new();
+fn image_part(url: String) -> Part<'static> {
+    Part::ImageUrl { image_url: ImageUrl { url } }
+}
+
+fn assistant_message<'a>(
+    accent: &Accent,
+    blocks: &[&'a AssistantBlock],
+) -> Result<Message<'a>, EncodeError> {
+    let (mut texts, mut thoughts, mut tool_calls) = (Vec::new(), Vec::new(), Vec::new());
     for block in blocks {
         match block {
             AssistantBlock::Text { text } => texts.push(text.as_str()),
+            AssistantBlock::Thinking { text, .. } => thoughts.push(text.as_str()),
+            AssistantBlock::RedactedThinking { .. } => {}
             AssistantBlock::ToolCall { id, name, arguments } => {
-                tool_calls.push(call(id, name, arguments)?);
+                tool_calls.push(call(accent, id, name, arguments)?);
             }
-            AssistantBlock::Thinking { .. } | AssistantBlock::RedactedThinking { .. } => {}
         }
     }
     let content = (!texts.is_empty()).then(|| texts.join(PARAGRAPH));
-    Ok(WireMessage::Assistant { content, tool_calls })
+    let is_asked = accent.has(Quirk::ReasoningContent) && !tool_calls.is_empty();
+    let reasoning_content = is_asked.then(|| thoughts.join(PARAGRAPH));
+    Ok(Message::Assistant { content, reasoning_content, tool_calls })
 }
 
 fn call<'a>(
+    accent: &Accent,
     id: &'a str,
     name: &'a str,
     arguments: &ToolArguments,
 ) -> Result<Call<'a>, EncodeError> {
     let arguments = with_object(arguments, serde_json::to_string)?;
-    Ok(Call { id, called: Typed { function: Called { name, arguments } } })
+    let extra_content = accent.has(Quirk::ThoughtSignatures).then(|| Signed::new(NO_SIGNATURE));
+    let called = Typed { function: Called { name, arguments } };
+    Ok(Call { id: call_id(accent, id), called, extra_content })
+}
+
+/// An id in the form that the provider takes. The same id always gives the same one, so that calls
+/// and results still belong together.
+fn call_id<'a>(accent: &Accent, id: &'a str) -> Cow<'a, str> {
+    const BYTES: usize = 9;
+    let fits = id.len() == BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if fits || !accent.has(Quirk::NineCharacterIds) {
+        return id.into();
+    }
+    // FNV-1a, https://datatracker.ietf.org/doc/draft-eastlake-fnv/: ids of one conversation only
+    // have to differ.
+    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // 36 bits of it, four to a digit.
+    format!("{:09x}", hash >> 28).into()
 }

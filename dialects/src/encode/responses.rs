@@ -8,13 +8,16 @@
 //! Ids of messages and calls are left out: with one, the API asks for the very reasoning item that
 //! stood before it, which a shortened conversation may no longer hold.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::runs::{Run, arrange};
-use super::{EncodeError, result_text, with_object};
+use super::{EncodeError, prompt_cache_key, result_text, with_object, word};
+use crate::accent::{Accent, Effort, Quirk};
 use crate::conversation::{
-    AssistantBlock, ModelRequest, ToolArguments, ToolResult, ToolSpec, UserBlock,
+    AssistantBlock, Image, ModelRequest, ToolArguments, ToolResult, ToolSpec, UserBlock,
 };
 use crate::reasoning::{self, Reasoning};
 
@@ -30,11 +33,22 @@ struct Body<'a> {
     store: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     include: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Asked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_key: Option<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     instructions: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
     input: Vec<Item<'a>>,
+}
+
+/// How much to reason. A summary is not asked for: the API refuses that to organisations that have
+/// not proved who they are.
+#[derive(Serialize)]
+struct Asked {
+    effort: &'static str,
 }
 
 #[derive(Serialize)]
@@ -53,7 +67,14 @@ enum Item<'a> {
     Message { role: &'static str, content: Content<'a> },
     Reasoning { id: String, summary: Vec<Summary>, encrypted_content: String },
     FunctionCall { call_id: &'a str, name: &'a str, arguments: String },
-    FunctionCallOutput { call_id: &'a str, output: String },
+    FunctionCallOutput { call_id: &'a str, output: Output<'a> },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Output<'a> {
+    Text(String),
+    Parts(Vec<Part<'a>>),
 }
 
 #[derive(Serialize)]
@@ -66,7 +87,7 @@ enum Content<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Part<'a> {
-    InputText { text: &'a str },
+    InputText { text: Cow<'a, str> },
     InputImage { image_url: String },
 }
 
@@ -76,7 +97,7 @@ struct Summary {
     text: String,
 }
 
-pub(super) fn encode(request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
+pub(super) fn encode(accent: &Accent, request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
     let mut input = Vec::new();
     for run in arrange(&request.messages, replayed) {
         match run {
@@ -100,7 +121,9 @@ pub(super) fn encode(request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
         max_output_tokens: request.max_output_tokens,
         stream: true,
         store: false,
-        include: if thinks(&request.model) { &[ENCRYPTED_REASONING] } else { &[] },
+        include: if accent.has(Quirk::EncryptedReasoning) { &[ENCRYPTED_REASONING] } else { &[] },
+        reasoning: reasoning(accent, request),
+        prompt_cache_key: prompt_cache_key(accent, request),
         instructions: if system.trim().is_empty() { "" } else { system },
         tools: request.tools.iter().map(tool).collect(),
         input,
@@ -108,10 +131,13 @@ pub(super) fn encode(request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
     Ok(serde_json::to_vec(&body)?)
 }
 
-/// The models before the reasoning ones refuse to be asked for their reasoning.
-fn thinks(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or(model);
-    !["gpt-3", "gpt-4", "chatgpt-"].iter().any(|old| name.starts_with(old))
+fn reasoning(accent: &Accent, request: &ModelRequest) -> Option<Asked> {
+    match accent.effort {
+        Effort::Unasked => None,
+        Effort::Levels(levels) | Effort::Nested(levels) | Effort::Switched(levels) => {
+            request.thinking.map(|level| Asked { effort: word(levels, level) })
+        }
+    }
 }
 
 fn replayed(answer: &[AssistantBlock]) -> Vec<&AssistantBlock> {
@@ -174,7 +200,14 @@ fn call<'a>(
 }
 
 fn call_output(result: &ToolResult) -> Item<'_> {
-    Item::FunctionCallOutput { call_id: &result.call_id, output: result_text(result) }
+    let text = result_text(result);
+    let output = if result.images.is_empty() {
+        Output::Text(text)
+    } else {
+        let text = (!text.is_empty()).then(|| Part::InputText { text: text.into() });
+        Output::Parts(text.into_iter().chain(result.images.iter().map(image_part)).collect())
+    };
+    Item::FunctionCallOutput { call_id: &result.call_id, output }
 }
 
 fn user_message<'a>(blocks: &[&'a UserBlock]) -> Option<Item<'a>> {
@@ -188,9 +221,11 @@ fn user_message<'a>(blocks: &[&'a UserBlock]) -> Option<Item<'a>> {
 
 fn part(block: &UserBlock) -> Part<'_> {
     match block {
-        UserBlock::Text { text } => Part::InputText { text },
-        UserBlock::Image { media_type, base64 } => {
-            Part::InputImage { image_url: format!("data:{media_type};base64,{base64}") }
-        }
+        UserBlock::Text { text } => Part::InputText { text: text.into() },
+        UserBlock::Image(image) => image_part(image),
     }
+}
+
+fn image_part(image: &Image) -> Part<'_> {
+    Part::InputImage { image_url: image.url() }
 }

@@ -192,6 +192,17 @@ fn openai_content_may_be_parts_and_a_refusal_is_said() {
 }
 
 #[test]
+fn openai_thinking_may_be_parts_of_the_content() {
+    let data = [
+        r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#,
+    ];
+    let thinking = AssistantBlock::Thinking { text: "hm".into(), signature: None };
+    let text = AssistantBlock::Text { text: "a".into() };
+    assert_eq!(decode(OpenAiChat, &data).unwrap().blocks, [thinking, text]);
+}
+
+#[test]
 fn openai_other_choices_are_not_read() {
     let data = [
         r#"{"choices":[{"index":1,"delta":{"content":"other"}}]}"#,

@@ -13,7 +13,7 @@ mod tests;
 
 use dialects::ModelRequest;
 use protocol::TurnId;
-use protocol::turn::ModelChoice;
+use protocol::turn::{ModelChoice, ThinkingLevel};
 
 pub use prompt::Prompt;
 
@@ -45,6 +45,17 @@ pub fn build(
         ),
         tools: prompt.tools.clone(),
         max_output_tokens: choice.max_output_tokens,
+        thinking: choice.thinking.map(thinking),
+        cache_key: None,
+    }
+}
+
+fn thinking(level: ThinkingLevel) -> dialects::ThinkingLevel {
+    match level {
+        ThinkingLevel::Off => dialects::ThinkingLevel::Off,
+        ThinkingLevel::Low => dialects::ThinkingLevel::Low,
+        ThinkingLevel::Medium => dialects::ThinkingLevel::Medium,
+        ThinkingLevel::High => dialects::ThinkingLevel::High,
     }
 }
 

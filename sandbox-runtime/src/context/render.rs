@@ -126,8 +126,8 @@ impl Renderer<'_> {
     }
 
     fn push_result(&mut self, call: &CallId, content: &str, is_error: bool) {
-        let result =
-            ToolResult { call_id: call.to_string(), content: content.to_owned(), is_error };
+        let (call_id, content) = (call.to_string(), content.to_owned());
+        let result = ToolResult { call_id, content, images: Vec::new(), is_error };
         if let Some(Message::ToolResults(results)) = self.messages.last_mut() {
             results.push(result);
         } else {

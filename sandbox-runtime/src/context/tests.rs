@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dialects::{AssistantBlock, Dialect, Message, ModelRequest, UserBlock};
+use dialects::{Accent, AssistantBlock, Dialect, Message, ModelRequest, UserBlock};
 use proptest::prelude::*;
 use protocol::TurnId;
 use protocol::session::{
@@ -203,9 +203,10 @@ proptest! {
         }
         prop_assert!(expected.is_empty());
         for dialect in Dialect::ALL {
+            let accent = Accent::of("p", "m");
             prop_assert_eq!(
-                dialects::encode(dialect, &asked).unwrap(),
-                dialects::encode(dialect, &request(&words, context_tokens)).unwrap()
+                dialects::encode(dialect, &accent, &asked).unwrap(),
+                dialects::encode(dialect, &accent, &request(&words, context_tokens)).unwrap()
             );
         }
     }

@@ -3,7 +3,7 @@
 //! Invariants: an answer exists only when its stream has ended as its dialect says; what was
 //! streamed of a failed one is live text and nothing more.
 
-use dialects::{Completion, Dialect, ModelRequest, StreamDecoder, StreamEvent};
+use dialects::{Accent, Completion, Dialect, ModelRequest, StreamDecoder, StreamEvent};
 use protocol::edge::{EdgeRoute, TURN_HEADER};
 use protocol::session::AssistantMessage;
 use protocol::turn::{EventKind, ModelApi, ModelChoice};
@@ -75,7 +75,8 @@ impl Ask<'_> {
 
     async fn open(&self, request: &ModelRequest) -> Result<ModelBody, Problem> {
         let dialect = self.dialect();
-        let body = dialects::encode(dialect, request).map_err(|error| {
+        let accent = Accent::of(&self.choice.provider, &self.choice.model);
+        let body = dialects::encode(dialect, &accent, request).map_err(|error| {
             tracing::error!(%error, "the request to the model could not be built");
             failure::request_not_built()
         })?;
@@ -83,7 +84,7 @@ impl Ask<'_> {
             provider: self.choice.provider.clone(),
             path: dialect.request_path().to_owned(),
         };
-        let mut headers: Vec<(&'static str, &str)> = dialects::headers(dialect).to_vec();
+        let mut headers: Vec<(&'static str, &str)> = dialects::headers(dialect, &accent);
         headers.push((TURN_HEADER, self.turn.as_str()));
         match self.edge.ask_model(&route, &headers, body, self.timeouts).await {
             Ok(ModelAnswer::Stream(body)) => Ok(body),

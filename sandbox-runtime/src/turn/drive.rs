@@ -4,13 +4,14 @@
 //! the log never lags behind what has happened in the world; a tool call is in the log as started
 //! before it runs; after a cut nothing new is begun.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use protocol::limits::ITEM_BYTES_MAX;
 use protocol::session::{Item, Outcome, ToolFinished, ToolStatus};
 use protocol::turn::{EventKind, Timing, TurnRequest};
-use protocol::{CallId, Problem};
+use protocol::{CallId, Problem, SessionId};
 use tokio::sync::watch;
 
 use super::Agent;
@@ -194,8 +195,9 @@ impl<'a> Driver<'a> {
         self.flush(running).await?;
         let Self { agent, request, .. } = &*self;
         let choice = &request.model;
-        let model_request =
+        let mut model_request =
             context::build(&running.prompt, &running.history, &request.turn, choice);
+        model_request.cache_key = Some(cache_key(&request.session));
         let step = running.state.model_calls + 1;
         self.events.push(EventKind::ModelCalled { step });
 
@@ -317,6 +319,14 @@ async fn unless_stopped<T>(
         request = stopped => Err(request),
         result = work => Ok(result),
     }
+}
+
+/// A name for the conversation that tells a provider nothing of it; a session's own may hold a
+/// person's address.
+fn cache_key(session: &SessionId) -> String {
+    let mut hasher = DefaultHasher::new();
+    session.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 fn failed(problem: Problem) -> Item {

@@ -186,6 +186,12 @@ fn long(text: &str) -> Result<Option<Long>, String> {
     }))
 }
 
+/// The providers and models in the table.
+#[cfg(test)]
+pub(crate) fn known_names() -> Vec<(&'static str, &'static str)> {
+    lines(KNOWN).filter_map(|line| line.split(',').next()?.split_once('/')).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

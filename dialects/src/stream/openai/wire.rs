@@ -61,12 +61,24 @@ impl Delta {
         plain(self.refusal.as_ref())
     }
 
-    /// Reasoning goes by two names. A provider that gives both gives the same text twice.
+    /// Reasoning goes by two names. A provider that gives both gives the same text twice. Mistral
+    /// has it among the parts of the content instead.
     pub(super) fn thinking(&self) -> Option<String> {
-        plain(self.reasoning_content.as_ref()).or_else(|| plain(self.reasoning.as_ref()))
+        plain(self.reasoning_content.as_ref())
+            .or_else(|| plain(self.reasoning.as_ref()))
+            .or_else(|| self.content.as_ref().and_then(thinking_parts))
     }
 }
 
 fn plain(value: Option<&Value>) -> Option<String> {
     value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// The texts inside parts like `{"type": "thinking", "thinking": [{"type": "text", "text": …}]}`.
+fn thinking_parts(content: &Value) -> Option<String> {
+    let inside = |part: &Value| Some(part.get("thinking")?.as_array()?.clone());
+    let parts = content.as_array()?.iter().filter_map(inside).flatten();
+    let text: String =
+        parts.filter_map(|part| Some(part.get("text")?.as_str()?.to_owned())).collect();
+    Some(text).filter(|text| !text.is_empty())
 }

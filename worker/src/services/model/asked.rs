@@ -194,7 +194,7 @@ fn image_bytes(image: &serde_json::Map<String, Value>) -> u64 {
 mod tests {
     use super::*;
     use Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
-    use dialects::{Message, ModelRequest, ToolSpec, UserBlock};
+    use dialects::{Accent, Image, Message, ModelRequest, ThinkingLevel, ToolSpec, UserBlock};
     use serde_json::json;
 
     fn asked(dialect: Dialect, body: &Value) -> Result<Asked, Problem> {
@@ -274,17 +274,21 @@ mod tests {
                 input_schema: json!({ "type": "object" }),
             }],
             max_output_tokens: 77,
+            thinking: None,
+            cache_key: Some("web".into()),
         }
     }
 
     #[test]
     fn an_image_counts_by_itself_and_text_that_looks_like_one_by_its_length() {
         let picture = "A".repeat(400_000);
-        let image = UserBlock::Image { media_type: "image/png".into(), base64: picture.clone() };
+        let image =
+            UserBlock::Image(Image { media_type: "image/png".into(), base64: picture.clone() });
         let fake = UserBlock::Text { text: format!("{{\"type\":\"image\"}};base64,{picture}") };
         for dialect in [AnthropicMessages, OpenAiChat, OpenAiResponses] {
             let tokens = |blocks| {
-                let body = dialects::encode(dialect, &request(blocks)).unwrap();
+                let accent = Accent::of("openai", "gpt-5.1");
+                let body = dialects::encode(dialect, &accent, &request(blocks)).unwrap();
                 read(dialect, &body).unwrap().input_tokens
             };
             let text = UserBlock::Text { text: "What is this?".into() };
@@ -295,11 +299,23 @@ mod tests {
 
     #[test]
     fn what_our_own_encoders_write_is_passed_on() {
-        for dialect in [AnthropicMessages, OpenAiChat, OpenAiResponses] {
-            let text = UserBlock::Text { text: "hi".into() };
-            let body = dialects::encode(dialect, &request(vec![text])).unwrap();
-            let asked = read(dialect, &body).unwrap();
-            assert_eq!((asked.model.as_str(), asked.output_tokens), ("m", 77));
+        let levels = [None, Some(ThinkingLevel::Off), Some(ThinkingLevel::High)];
+        let names = crate::models::known_names();
+        assert!(names.len() > 80);
+        for (provider, model) in names {
+            let accent = Accent::of(provider, model);
+            for (dialect, thinking) in
+                Dialect::ALL.into_iter().flat_map(|dialect| levels.map(|level| (dialect, level)))
+            {
+                let text = UserBlock::Text { text: "hi".into() };
+                let request = ModelRequest { thinking, ..request(vec![text]) };
+                let body = dialects::encode(dialect, &accent, &request).unwrap();
+                let asked = read(dialect, &body).unwrap_or_else(|problem| {
+                    panic!("{provider}/{model} in {dialect:?}: {problem}")
+                });
+                assert_eq!(asked.model, "m");
+                assert!(asked.output_tokens >= 77);
+            }
         }
     }
 }
