@@ -38,6 +38,9 @@ pub enum ObjectRoute {
     WorkspacePassword,
     /// The container's last words ([`LastWords`](crate::edge::LastWords)).
     Report,
+    /// Something leaves for the internet, or has left
+    /// ([`EgressNotes`](crate::egress::EgressNotes)): 204 when the container of this epoch may.
+    Egress,
     /// Accept a message of a channel ([`Envelope`]); 200 with [`Accepted`] once it is durable.
     Accept,
     /// The whole log of one session, or of all, as JSON lines.
@@ -132,6 +135,7 @@ impl ObjectRoute {
             | Self::OwnerGrant
             | Self::SnapshotStored { .. }
             | Self::Report
+            | Self::Egress
             | Self::Accept
             | Self::ControlExport
             | Self::ControlRestore
@@ -150,6 +154,7 @@ impl ObjectRoute {
             Self::SnapshotStored { name } => format!("/workspace/snapshots/{name}"),
             Self::WorkspacePassword => "/workspace/password".into(),
             Self::Report => "/report".into(),
+            Self::Egress => "/egress".into(),
             Self::Accept => "/inbox".into(),
             Self::Export { session: None } => "/export".into(),
             Self::Export { session: Some(session) } => format!("/export/{session}"),
@@ -172,6 +177,7 @@ impl ObjectRoute {
             ["workspace", "snapshots", name] => Self::SnapshotStored { name: name.parse().ok()? },
             ["workspace", "password"] => Self::WorkspacePassword,
             ["report"] => Self::Report,
+            ["egress"] => Self::Egress,
             ["inbox"] => Self::Accept,
             ["export"] => Self::Export { session: None },
             ["export", session] => Self::Export { session: Some(session.parse().ok()?) },

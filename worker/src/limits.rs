@@ -258,6 +258,23 @@ pub(crate) const ADOPTED_SEGMENTS_MAX: usize = 500;
 /// two exports.
 pub(crate) const RESTORE_EPOCHS: u64 = 1_000;
 
+/// Longest that a name which was found public is not looked up again. What it resolves to may change
+/// at any time; the platform looks it up for itself anyway.
+pub(crate) const RESOLVED_KEPT_MS_MAX: u64 = 60_000;
+
+/// Most names that are remembered so: an agent seldom visits more in a minute.
+pub(crate) const RESOLVED_NAMES_MAX: usize = 64;
+
+/// Most hosts of an allowlist, or of one secret: each is announced to the platform at every start.
+pub(crate) const EGRESS_HOSTS_MAX: usize = 100;
+
+/// Most secrets for other services.
+pub(crate) const EGRESS_SECRETS_MAX: usize = 32;
+
+/// Shortest secret for another service: a shorter one would be found by chance in what comes back,
+/// and taken out of it.
+pub(crate) const EGRESS_SECRET_CHARS_MIN: usize = 8;
+
 const _: () = assert!(LOG_RECORDS_KEPT >= REPLAY_RECORDS_MAX);
 const _: () = assert!(SEGMENT_RECORDS <= SEGMENT_RECORDS_MAX);
 const _: () = assert!(SEGMENT_BYTES_MAX > 2 * protocol::limits::ITEM_BYTES_MAX);

@@ -30,6 +30,7 @@ use crate::platform::container::{Container, ContainerError};
 use crate::platform::http::{self, Request, Response};
 use crate::platform::log as console;
 use crate::platform::loopback::ContainerIdentity;
+use crate::settings::egress::Internet;
 
 type Waking = Shared<LocalBoxFuture<'static, Result<Epoch, Problem>>>;
 
@@ -217,7 +218,9 @@ impl Core {
         }
         let identity = ContainerIdentity { agent, epoch };
         container.intercept(&self.state, &identity).await.map_err(failed)?;
-        container.start(&variables, self.settings.internet).map_err(failed)?;
+        container
+            .start(&variables, self.settings.egress.internet == Internet::Open)
+            .map_err(failed)?;
         self.watch_exit(container, epoch);
         healthy(container, epoch).await?;
         // Without this the platform ends the container as soon as the object itself is idle.

@@ -3,6 +3,7 @@
 //! Invariants: nothing else reads a variable or a secret; a secret leaves this module only inside
 //! [`Secret`], which neither prints nor serialises.
 
+pub(crate) mod egress;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -49,8 +50,8 @@ pub(crate) struct Settings {
     pub(crate) time_zone: String,
     /// What becomes of a message that arrives while a turn runs.
     pub(crate) mid_turn: MidTurn,
-    /// Whether the agent's own commands reach the internet.
-    pub(crate) internet: bool,
+    /// What may leave the container, and with which secrets.
+    pub(crate) egress: egress::Egress,
     /// Newest records of a session that stay rows; less than the default only with `dev_mode`.
     pub(crate) log_records_kept: u64,
     /// Variables that are handed on to the runtime as they are: name and checked value.
@@ -156,7 +157,7 @@ impl Settings {
         let sleep_after_ms = sleep_after(&get, &mut problems);
         let time_zone = time_zone(&get, &mut problems);
         let mid_turn = mid_turn(&get, &mut problems);
-        let internet = boolean(&get, "SANDBOX_INTERNET", true, &mut problems);
+        let egress = egress::parse(&get, dev_mode, &mut problems);
         let log_records_kept = log_records_kept(&get, dev_mode, &mut problems);
         let runtime_variables = runtime_variables(&get, &mut problems);
         Self {
@@ -171,7 +172,7 @@ impl Settings {
             sleep_after_ms,
             time_zone,
             mid_turn,
-            internet,
+            egress,
             log_records_kept,
             runtime_variables,
             problems,
