@@ -98,6 +98,9 @@ impl Agent {
                 core.serve_session(epoch, route, request).await
             }
             ObjectRoute::Report => core.hear_last_words(epoch, request).await,
+            ObjectRoute::Egress => {
+                core.note_egress(epoch, request).await.map(|()| http::empty(204))
+            }
             ObjectRoute::WorkspaceGrant(access) => {
                 core.grant_workspace(epoch, access).map(|()| http::empty(204))
             }

@@ -41,12 +41,13 @@ pub(crate) fn goes_out(name: &str, connection: &str) -> bool {
 /// Whether a field of an answer comes back. A cookie that was given for a secret stands for it, and
 /// would let the container go on without the edge.
 pub(crate) fn comes_back(name: &str, connection: &str, with_secret: bool) -> bool {
+    let is_cookie = matches!(name, "set-cookie" | "set-cookie2");
     // The platform decodes a body that is read, and a mask changes its length.
     !OF_THE_CONNECTION.contains(&name)
         && !matches!(name, "content-length" | "content-encoding" | "alt-svc")
         && !is_ours(name)
         && !names(connection, name)
-        && !(with_secret && matches!(name, "set-cookie" | "set-cookie2"))
+        && (!is_cookie || !with_secret)
 }
 
 fn names(connection: &str, name: &str) -> bool {

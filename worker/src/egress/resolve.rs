@@ -87,7 +87,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Answer, Unresolved> {
     let mut answer = Answer { addresses: Vec::new(), ttl_seconds: u64::MAX };
     for record in message.records.iter().filter(|record| ADDRESS_KINDS.contains(&record.kind)) {
         let address = record.data.parse();
-        answer.addresses.push(address.map_err(|_| wrong("an address does not read".into()))?);
+        answer.addresses.push(address.map_err(|error| wrong(format!("an address: {error}")))?);
         answer.ttl_seconds = answer.ttl_seconds.min(record.ttl_seconds);
     }
     Ok(answer)
@@ -100,13 +100,11 @@ pub(crate) fn verdict(name: &str, answers: &[Answer]) -> Result<u64, Unresolved>
     if addresses.peek().is_none() {
         return Err(Unresolved::Unknown(name.to_owned()));
     }
-    match addresses.find(|address| !is_public(**address)) {
-        Some(address) => Err(Unresolved::Private { name: name.to_owned(), address: *address }),
-        None => {
-            let seconds = answers.iter().map(|answer| answer.ttl_seconds).min().unwrap_or(0);
-            Ok(seconds.saturating_mul(1000).min(RESOLVED_KEPT_MS_MAX))
-        }
+    if let Some(address) = addresses.find(|address| !is_public(**address)) {
+        return Err(Unresolved::Private { name: name.to_owned(), address: *address });
     }
+    let seconds = answers.iter().map(|answer| answer.ttl_seconds).min().unwrap_or(0);
+    Ok(seconds.saturating_mul(1000).min(RESOLVED_KEPT_MS_MAX))
 }
 
 /// Names that were found public a moment ago.

@@ -51,6 +51,7 @@ const TABLES: &[Table] = &[
     table("segments", "1"),
     table("workspace", "1"),
     Table { counts: false, ..table("chores", "1") },
+    Table { counts: false, ..table("egress", "1") },
     table(
         "log",
         "sequence > COALESCE(
