@@ -44,6 +44,9 @@ pub enum ObjectRoute {
     Report,
     /// What was spent on models and what may be ([`UsageReport`]).
     Usage,
+    /// Something leaves for the internet, or has left
+    /// ([`EgressNotes`](crate::egress::EgressNotes)): 204 when the container of this epoch may.
+    Egress,
     /// Accept a message of a channel ([`Envelope`]); 200 with [`Accepted`] once it is durable.
     Accept,
     /// The whole log of one session, or of all, as JSON lines.
@@ -255,6 +258,7 @@ impl ObjectRoute {
             | Self::OwnerGrant
             | Self::SnapshotStored { .. }
             | Self::Report
+            | Self::Egress
             | Self::Accept
             | Self::ControlExport
             | Self::ControlRestore
@@ -275,6 +279,7 @@ impl ObjectRoute {
             Self::WorkspacePassword => "/workspace/password".into(),
             Self::Report => "/report".into(),
             Self::Usage => "/usage".into(),
+            Self::Egress => "/egress".into(),
             Self::Accept => "/inbox".into(),
             Self::Export { session: None } => "/export".into(),
             Self::Export { session: Some(session) } => format!("/export/{session}"),
@@ -299,6 +304,7 @@ impl ObjectRoute {
             ["workspace", "password"] => Self::WorkspacePassword,
             ["report"] => Self::Report,
             ["usage"] => Self::Usage,
+            ["egress"] => Self::Egress,
             ["inbox"] => Self::Accept,
             ["export"] => Self::Export { session: None },
             ["export", session] => Self::Export { session: Some(session.parse().ok()?) },

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use protocol::chat::{ClientFrame, ServerFrame};
 use protocol::edge::{Append, Head, LastWords, Page};
+use protocol::egress::{EgressNotes, EgressReport, FetchRequest};
 use protocol::object::{
     Accepted, CallGrant, CallRequest, CallSettled, Envelope, Restored, UsageReport,
 };
@@ -70,6 +71,9 @@ fn every_golden_line_reads_and_writes_back() {
     check::<WorkspaceOpening>("workspace_opening.jsonl");
     check::<WorkspaceEvent>("workspace_event.jsonl");
     check::<Maintenance>("maintenance.jsonl");
+    check::<FetchRequest>("fetch_request.jsonl");
+    check::<EgressReport>("egress_report.jsonl");
+    check::<EgressNotes>("egress_notes.jsonl");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod agent;
 mod auth;
 mod channels;
+mod egress;
 mod entry;
 mod keys;
 mod limits;

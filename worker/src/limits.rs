@@ -1,6 +1,8 @@
 //! Bounds of the Worker and the agent object. Bounds that the container must share are in
 //! `protocol::limits`.
 
+use protocol::limits::{EGRESS_HOST_BYTES_MAX, EGRESS_REPORT_HOSTS_MAX};
+
 /// Largest request to a model, in bytes: a million tokens of text are about 4 MB, and a few images
 /// beside them fit in the rest. It is held while the call is granted.
 pub(crate) const MODEL_REQUEST_BYTES_MAX: usize = 12 * 1024 * 1024;
@@ -304,6 +306,74 @@ pub(crate) const ADOPTED_SEGMENTS_MAX: usize = 500;
 /// How far above the exported epoch a restored agent begins: more lives than a container has between
 /// two exports.
 pub(crate) const RESTORE_EPOCHS: u64 = 1_000;
+
+/// Longest that a name which was found public is not looked up again. What it resolves to may change
+/// at any time; the platform looks it up for itself anyway.
+pub(crate) const RESOLVED_KEPT_MS_MAX: u64 = 60_000;
+
+/// Most names that are remembered so: an agent seldom visits more in a minute.
+pub(crate) const RESOLVED_NAMES_MAX: usize = 64;
+
+/// A day.
+pub(crate) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Days of the record of what left that are kept.
+pub(crate) const EGRESS_DAYS_KEPT: u64 = 30;
+
+/// Rows of that record for one day: far more hosts than a day's work has; 15,000 rows in all.
+pub(crate) const EGRESS_ROWS_PER_DAY_MAX: u64 = 500;
+
+/// Days of it that `/egress` shows.
+pub(crate) const EGRESS_DAYS_SHOWN: u64 = 7;
+
+/// Most lines that `/egress` shows.
+pub(crate) const EGRESS_SHOWN_MAX: u64 = 40;
+
+/// Largest notes for that record, and largest report of the container, in bytes: the most hosts of
+/// the greatest length, and what stands around each.
+pub(crate) const EGRESS_NOTES_BYTES_MAX: usize =
+    EGRESS_REPORT_HOSTS_MAX * (EGRESS_HOST_BYTES_MAX + 128) + 256;
+
+/// Largest request that is passed on to another host, in bytes. It streams and is never held; the
+/// platform's own bound on a request is 100 MB on most plans.
+pub(crate) const OUTBOUND_REQUEST_BYTES_MAX: u64 = 100 * 1000 * 1000;
+
+/// Largest answer that is passed back, in bytes; what is larger breaks off.
+pub(crate) const OUTBOUND_ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Longest wait for another host's first byte.
+pub(crate) const OUTBOUND_FIRST_BYTE_MS: u64 = 60_000;
+
+/// Longest silence in the middle of another host's answer.
+pub(crate) const OUTBOUND_IDLE_MS: u64 = 60_000;
+
+/// Longest wait for the first byte of a page, each redirect for itself.
+pub(crate) const FETCH_FIRST_BYTE_MS: u64 = 20_000;
+
+/// Longest wait for a whole page.
+pub(crate) const FETCH_MS_MAX: u64 = 60_000;
+
+/// Most redirects that are followed for a page: what browsers allow is 20, and 5 is common.
+pub(crate) const FETCH_REDIRECTS_MAX: usize = 5;
+
+/// Largest order to fetch a page, in bytes: a URL, escaped at worst, and its envelope.
+pub(crate) const FETCH_ORDER_BYTES_MAX: usize = 6 * protocol::limits::URL_BYTES_MAX + 256;
+
+/// Longest wait for the resolver of names.
+pub(crate) const RESOLVE_MS_MAX: u64 = 5_000;
+
+/// Largest answer of the resolver, in bytes: some hundred addresses.
+pub(crate) const RESOLVE_BYTES_MAX: usize = 32 * 1024;
+
+/// Most hosts of an allowlist, or of one secret: each is announced to the platform at every start.
+pub(crate) const EGRESS_HOSTS_MAX: usize = 100;
+
+/// Most secrets for other services.
+pub(crate) const EGRESS_SECRETS_MAX: usize = 32;
+
+/// Shortest secret for another service: a shorter one would be found by chance in what comes back,
+/// and taken out of it.
+pub(crate) const EGRESS_SECRET_CHARS_MIN: usize = 8;
 
 const _: () = assert!(LOG_RECORDS_KEPT >= REPLAY_RECORDS_MAX);
 const _: () = assert!(SEGMENT_RECORDS <= SEGMENT_RECORDS_MAX);

@@ -73,6 +73,7 @@ fn decisions_do_not_wait() {
         "agent/core.rs",
         "agent/deliver.rs",
         "agent/drive.rs",
+        "agent/egress.rs",
         "agent/follow.rs",
         "agent/harness.rs",
         "agent/maintain.rs",

@@ -8,6 +8,7 @@ pub(crate) const HELP: &str = "\
 `/status` – the container, the schedule, what waits
 `/stop` – stop the running turn
 `/usage` – what was spent, and what may be
+`/egress` – which hosts were called in the last days
 `/schedule` – list jobs
 `/schedule add at 2026-12-24T08:00 <prompt>` or `add in 20m <prompt>` – once
 `/schedule add every 2h <prompt>` – again and again
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Stop,
     /// What was spent.
     Usage,
+    /// Which hosts were called.
+    Egress,
     /// The jobs.
     Jobs,
     /// A new job.
@@ -88,6 +91,7 @@ pub(crate) fn parse(text: &str, zone: &str, now_ms: u64) -> Option<Result<Comman
         ("status", _) => Ok(Command::Status),
         ("stop", _) => Ok(Command::Stop),
         ("usage", _) => Ok(Command::Usage),
+        ("egress", _) => Ok(Command::Egress),
         ("schedule", "") => Ok(Command::Jobs),
         ("schedule", rest) => schedule(rest, zone, now_ms),
         ("workspace", "start-empty") => Ok(Command::StartEmpty),

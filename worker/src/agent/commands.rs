@@ -71,6 +71,7 @@ impl Core {
                     None => Ok("Nothing runs here.".into()),
                 }
             }
+            Command::Egress => self.show_egress(),
             Command::Jobs => self.list_jobs(),
             Command::Add { schedule, prompt, missed } => {
                 // Of the message's own id, so that a repetition makes no second job.

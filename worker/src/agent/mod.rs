@@ -13,6 +13,7 @@ mod commands;
 mod core;
 mod deliver;
 mod drive;
+mod egress;
 mod follow;
 mod harness;
 pub(crate) mod ledger;

@@ -100,6 +100,9 @@ impl Agent {
             }
             ObjectRoute::Usage => Ok(http::json(200, &core.usage()?)),
             ObjectRoute::Report => core.hear_last_words(epoch, request).await,
+            ObjectRoute::Egress => {
+                core.note_egress(epoch, request).await.map(|()| http::empty(204))
+            }
             ObjectRoute::WorkspaceGrant(access) => {
                 core.grant_workspace(epoch, access).map(|()| http::empty(204))
             }

@@ -151,6 +151,16 @@ pub(crate) fn response_header(response: &Response, name: &str) -> Option<String>
     response.headers().get(name).ok().flatten()
 }
 
+/// All fields of a request, their names in lower case.
+pub(crate) fn headers(request: &Request) -> Vec<(String, String)> {
+    request.headers().entries().collect()
+}
+
+/// All fields of a response, their names in lower case; one that is repeated comes as often.
+pub(crate) fn response_headers(response: &Response) -> Vec<(String, String)> {
+    response.headers().entries().collect()
+}
+
 /// The declared length of a request's body.
 pub(crate) fn content_length(request: &Request) -> Option<u64> {
     header(request, "content-length")?.parse().ok()
@@ -182,6 +192,66 @@ pub(crate) async fn read_bounded(
         body.extend_from_slice(&piece);
     }
     Ok(body)
+}
+
+/// What is left to read of a response; `None` when it has no body.
+pub(crate) fn response_body(response: &mut Response) -> Result<Option<ByteStream>, Error> {
+    match response.body() {
+        worker::ResponseBody::Stream(_) => response.stream().map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The whole body of a response, refused as soon as it is known to be larger than `bytes_max`.
+pub(crate) async fn read_response(
+    response: &mut Response,
+    bytes_max: usize,
+) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    let stream = response_body(response).map_err(|error| error.to_string())?;
+    let Some(mut stream) = stream else { return Ok(body) };
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| error.to_string())?;
+        if body.len() + piece.len() > bytes_max {
+            return Err(format!("it has more than {bytes_max} bytes"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// A response with these fields, and with a body that is made while it is read if there is one.
+pub(crate) fn composed<S>(
+    status: u16,
+    headers: &[(String, String)],
+    pieces: Option<S>,
+) -> Result<Response, Problem>
+where
+    S: futures_util::Stream<Item = Result<Vec<u8>, Problem>> + 'static,
+{
+    let made = Headers::new();
+    for (name, value) in headers {
+        // A field that the platform will not take is left out; the rest is still an answer.
+        if let Err(error) = made.append(name, value) {
+            worker::console_error!("the header {name} could not be passed on: {error}");
+        }
+    }
+    let builder = ResponseBuilder::new().with_status(status).with_headers(made);
+    let Some(pieces) = pieces else { return Ok(builder.empty()) };
+    let pieces =
+        pieces.map(|piece| piece.map_err(|problem| worker::Error::RustError(problem.to_string())));
+    builder.from_stream(pieces).map_err(|error| internal("Streaming a body", &error))
+}
+
+/// `response` with these fields in place of its own, its body passed through unread.
+pub(crate) fn with_fields(response: Response, headers: &[(String, String)]) -> Response {
+    let made = Headers::new();
+    for (name, value) in headers {
+        if let Err(error) = made.append(name, value) {
+            worker::console_error!("the header {name} could not be passed on: {error}");
+        }
+    }
+    response.with_headers(made)
 }
 
 /// The body as JSON, bounded first.

@@ -101,12 +101,7 @@ async fn asked(
     epoch: Option<Epoch>,
     route: &ObjectRoute,
 ) -> Result<(), Problem> {
-    let mut answer = object::call(env, agent, epoch, route, Body::Empty).await?;
-    if answer.status_code() == 204 {
-        return Ok(());
-    }
-    let why = answer.json::<Problem>().await;
-    Err(why.unwrap_or_else(|error| http::internal("Asking the agent's object", &error)))
+    super::asked(object::call(env, agent, epoch, route, Body::Empty).await?).await
 }
 
 /// One agent's repository.

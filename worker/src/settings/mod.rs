@@ -5,6 +5,7 @@
 
 mod caps;
 mod choice;
+pub(crate) mod egress;
 mod gateway;
 mod providers;
 mod reader;
@@ -20,8 +21,9 @@ pub(crate) use gateway::Gateway;
 pub(crate) use providers::Provider;
 pub(crate) use secret::Secret;
 
+use egress::Egress;
 use gateway::Cloudflare;
-use reader::{Reader, base_url_checked};
+use reader::{Reader, base_url_checked, wrong};
 
 use crate::agent::ledger::Caps;
 use crate::agent::schedule::is_zone;
@@ -68,8 +70,8 @@ pub(crate) struct Settings {
     pub(crate) time_zone: String,
     /// What becomes of a message that arrives while a turn runs.
     pub(crate) mid_turn: MidTurn,
-    /// Whether the agent's own commands reach the internet.
-    pub(crate) internet: bool,
+    /// What may leave the container, and with which secrets.
+    pub(crate) egress: Egress,
     /// Newest records of a session that stay rows; less than the default only with `dev_mode`.
     pub(crate) log_records_kept: u64,
     /// Variables that are handed on to the runtime as they are: name and checked value.
@@ -121,7 +123,7 @@ impl Settings {
             sleep_after_ms: sleep_after(reader),
             time_zone: time_zone(reader),
             mid_turn: mid_turn(reader),
-            internet: reader.boolean("SANDBOX_INTERNET", true),
+            egress: egress(reader, dev_mode),
             log_records_kept: log_records_kept(reader, dev_mode),
             runtime_variables: runtime_variables(reader),
             problems: std::mem::replace(reader, Reader::new(get)).into_problems(),
@@ -151,6 +153,15 @@ impl Settings {
             None => UNKNOWN,
         }
     }
+}
+
+fn egress(reader: &mut Reader<'_>, dev_mode: bool) -> Egress {
+    let mut problems = Vec::new();
+    let egress = egress::parse(&|name| reader.text(name), dev_mode, &mut problems);
+    for problem in problems {
+        reader.note(problem);
+    }
+    egress
 }
 
 fn api_token(text: &str) -> Result<Secret, String> {

@@ -54,6 +54,7 @@ const TABLES: &[Table] = &[
     Table { counts: false, ..table("calls", "1") },
     Table { counts: false, ..table("usage", "1") },
     Table { counts: false, ..table("chores", "1") },
+    Table { counts: false, ..table("egress", "1") },
     table(
         "log",
         "sequence > COALESCE(

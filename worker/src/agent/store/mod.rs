@@ -6,6 +6,7 @@
 
 pub(crate) mod chores;
 pub(crate) mod control;
+pub(crate) mod egress;
 pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod jobs;

@@ -6,7 +6,7 @@
 use crate::ports::{Sql, SqlError, Value, number};
 
 /// The steps, in order; the version of a database is how many it has had.
-const STEPS: &[&[&str]] = &[BOOKS, NOTHING_IS_LOST, MONEY];
+const STEPS: &[&[&str]] = &[BOOKS, NOTHING_IS_LOST, MONEY, EGRESS];
 
 const BOOKS: &[&str] = &[
     // Which agent this is: an object is not told the name it was looked up by.
@@ -161,6 +161,20 @@ const MONEY: &[&str] = &[
     // What the turn's settled calls came to.
     "ALTER TABLE turns ADD COLUMN cost_nano INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE turns ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0",
+];
+
+const EGRESS: &[&str] = &[
+    // What left for the internet, by day (UTC). `via` is the way, `status` that of the newest answer,
+    // 0 for none.
+    "CREATE TABLE egress (
+        day TEXT NOT NULL,
+        host TEXT NOT NULL,
+        via TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        status INTEGER NOT NULL,
+        last_at_ms INTEGER NOT NULL,
+        PRIMARY KEY (day, host, via)) WITHOUT ROWID",
 ];
 
 /// When the database was made.

@@ -307,8 +307,11 @@ mod tests {
         let settings = Settings::parse(&|wanted| {
             variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
         });
-        let caller =
-            ContainerIdentity { agent: "main".parse().unwrap(), epoch: protocol::Epoch(3) };
+        let caller = ContainerIdentity {
+            agent: "main".parse().unwrap(),
+            epoch: protocol::Epoch(3),
+            is_tls: false,
+        };
         let grant = CallGrant { call: 1, session: "web".parse().unwrap(), channel: "hook".into() };
         let headers = gateway_headers(&settings.gateway.unwrap(), &caller, &grant);
         let header = |name: &str| {
