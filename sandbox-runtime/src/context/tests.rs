@@ -12,7 +12,7 @@ use protocol::session::{
 use protocol::turn::{ModelApi, ModelChoice};
 use protocol::{Problem, ProblemCode};
 
-use super::{Prompt, build};
+use super::{Fit, Prompt, build};
 use crate::tools::Gateway;
 use crate::turn::history::History;
 use crate::workspace::Workspace;
@@ -88,7 +88,7 @@ fn request(turns: &[&str], context_tokens: u32) -> ModelRequest {
         push(&mut history, &format!("t{n}"), words);
     }
     let current: TurnId = format!("t{}", turns.len() - 1).parse().unwrap();
-    build(&prompt(), &history, &current, &choice(context_tokens))
+    build(&prompt(), &history, &current, &choice(context_tokens), Fit::Whole)
 }
 
 /// One line per message.
@@ -161,9 +161,9 @@ fn an_openai_model_gets_no_signed_thoughts_of_another() {
     push(&mut history, "t0", "uTt.");
     push(&mut history, "t1", "u");
     let other = ModelChoice { model: "other".into(), ..choice(200_000) };
-    let asked = build(&prompt(), &history, &"t1".parse().unwrap(), &other);
+    let asked = build(&prompt(), &history, &"t1".parse().unwrap(), &other, Fit::Whole);
     assert!(!format!("{:?}", asked.messages).contains("Thinking"));
-    let same = build(&prompt(), &history, &"t1".parse().unwrap(), &choice(200_000));
+    let same = build(&prompt(), &history, &"t1".parse().unwrap(), &choice(200_000), Fit::Whole);
     assert!(format!("{:?}", same.messages).contains("Thinking"));
 }
 

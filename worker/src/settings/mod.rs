@@ -7,7 +7,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-use protocol::runtime::{ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS};
+use protocol::runtime::{ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_MODEL_RETRY_DELAY_MS};
 use protocol::turn::{ModelApi, ModelChoice};
 use protocol::{Problem, ProblemCode};
 
@@ -317,7 +317,7 @@ fn runtime_variables(
     problems: &mut Vec<Problem>,
 ) -> Vec<(&'static str, String)> {
     let mut variables = Vec::new();
-    for name in [ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS] {
+    for name in [ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_MODEL_RETRY_DELAY_MS] {
         let Some(text) = get(name) else { continue };
         match text.parse::<u32>() {
             Ok(ms) if ms > 0 => variables.push((name, text)),
