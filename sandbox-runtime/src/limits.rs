@@ -147,6 +147,12 @@ pub const COMMAND_READ_BYTES: usize = 64 * 1024;
 pub const READ_LINES: u64 = 1_000;
 /// Largest file that `read` and `edit` open. Larger ones are for `bash`.
 pub const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Largest image that `read` shows: a screenshot or a scaled photo. As base64 in a record it takes a
+/// third more, which must fit one item of the log.
+pub const IMAGE_BYTES_MAX: usize = 512 * 1024;
+/// Tokens that an image is taken to have, whatever its bytes: what the larger providers count for one
+/// of a thousand pixels a side.
+pub const IMAGE_TOKENS: usize = 1_600;
 /// Longest line that `read` shows whole.
 pub const READ_LINE_BYTES_MAX: usize = 2_000;
 /// Threads for file access. Two turns seldom touch files at the same instant; each thread costs
@@ -230,3 +236,4 @@ const _: () = assert!(MODEL_CALLS_MAX + 2 * TOOL_CALLS_MAX + 100 < 2_000);
 const _: () = assert!(TOOL_CALLS_MAX as usize >= dialects::limits::TOOL_CALLS_MAX);
 const _: () = assert!(TOOL_OUTPUT_BYTES_MAX * 6 < ITEM_BYTES_MAX);
 const _: () = assert!(MODEL_WAIT_MAX.as_secs() <= MODEL_WAITS_TOTAL_MAX.as_secs());
+const _: () = assert!(IMAGE_BYTES_MAX / 3 * 4 + TOOL_OUTPUT_BYTES_MAX < ITEM_BYTES_MAX);

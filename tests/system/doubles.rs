@@ -55,7 +55,7 @@ fn a_foreign_judge_of_failures() -> gate::Outcome {
         let mut stack = Stack::start(&[anthropic(&first).as_slice(), &patience].concat()).await?;
         all.check("llmock as anthropic", judged(&stack, &double, "judge-anthropic")).await;
         stack.stop().await?;
-        stack.set(&openai(&second));
+        stack.set(&[openai(&second).as_slice(), &patience].concat());
         stack.start_again().await?;
         all.check("llmock as openai", judged(&stack, &double, "judge-openai")).await;
         all.end(&stack)?;

@@ -4,7 +4,10 @@
 //! steps, so that between two steps the beginning of the request stays the same and the provider's
 //! cache holds.
 
-use crate::limits::CONTEXT_DROP_DIVISOR;
+use protocol::session::{Item, ToolFinished};
+
+use crate::limits::{BYTES_PER_TOKEN, CONTEXT_DROP_DIVISOR, IMAGE_TOKENS};
+use crate::turn::history::Entry;
 
 /// How much of the history is sent. The estimate of what fits is rough; a model that refuses the
 /// whole as too long is asked once more with half.
@@ -28,6 +31,21 @@ impl Fit {
             }
         }
     }
+}
+
+/// The bytes that a record is taken to have in a request: its own, but an image's tokens do not grow
+/// with its bytes.
+pub(super) fn size(entry: &Entry) -> usize {
+    let Item::ToolFinished(finished) = &entry.item else {
+        return entry.bytes();
+    };
+    let base64: usize = finished.images.iter().map(|image| image.base64.len()).sum();
+    entry.bytes().saturating_sub(base64) + images_size(finished)
+}
+
+/// The bytes that a call's images are taken to have.
+pub(super) fn images_size(finished: &ToolFinished) -> usize {
+    finished.images.len() * IMAGE_TOKENS * BYTES_PER_TOKEN
 }
 
 /// How many of the oldest turns are left out, given all sizes, oldest first.

@@ -34,7 +34,7 @@ pub fn build(
     let turns = whole_turns(&entries, current);
     let room = room_bytes(prompt, choice);
     let sizes: Vec<usize> =
-        turns.iter().map(|turn| turn.iter().map(|entry| entry.bytes()).sum()).collect();
+        turns.iter().map(|turn| turn.iter().map(|entry| fit::size(entry)).sum()).collect();
     let dropped = fit::turns_to_drop(&sizes, room);
     let (dropped, room) = fit.apply(dropped, sizes.len(), room);
     let is_incomplete = dropped > 0 || history.is_trimmed();

@@ -28,7 +28,7 @@ use super::step::{self, Action, Refusal};
 use crate::context::{Fit, Prompt};
 use crate::edge::session::LogError;
 use crate::limits::{HISTORY_BYTES_MAX, PROVIDER_WORDS_BYTES_MAX};
-use crate::tools::{Prepared, changes_files, truncate};
+use crate::tools::{Prepared, ToolOutcome, changes_files, truncate};
 
 const NOTE_INTERRUPTED: &str = include_str!("../../prompts/notes/call_interrupted.md");
 const NOTE_STOPPED: &str = include_str!("../../prompts/notes/call_stopped.md");
@@ -252,17 +252,18 @@ impl<'a> Driver<'a> {
         self.flush(running).await?;
 
         let clock = Instant::now();
-        let run = unless_stopped(&self.stop, self.agent.tools.run(prepared)).await;
+        let sees = self.request.model.images;
+        let run = unless_stopped(&self.stop, self.agent.tools.run(prepared, sees)).await;
         let took = clock.elapsed();
         self.timing.tools_us += micros(took);
-        let (status, output) = match run {
-            Ok(outcome) => (outcome.status, outcome.output),
-            Err(StopRequest::Cancel) => (ToolStatus::Interrupted, NOTE_STOPPED.trim().to_owned()),
+        let ToolOutcome { status, output, images } = match run {
+            Ok(outcome) => outcome,
+            Err(StopRequest::Cancel) => ToolOutcome::interrupted(NOTE_STOPPED.trim()),
             Err(StopRequest::Cut) => return Err(Break::Cut),
         };
         tracing::info!(%call, name, ?status, ms = took.as_millis(), "a tool call ended");
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        running.add(Item::ToolFinished(ToolFinished { call, status, output, duration_ms }));
+        running.add(Item::ToolFinished(ToolFinished { call, status, output, images, duration_ms }));
         if changes_files(&name) {
             self.save_midway(running);
         }
@@ -325,7 +326,8 @@ fn failed(problem: Problem) -> Item {
 }
 
 pub(super) fn finished(call: CallId, status: ToolStatus, output: &str) -> Item {
-    Item::ToolFinished(ToolFinished { call, status, output: output.to_owned(), duration_ms: 0 })
+    let (output, images) = (output.to_owned(), Vec::new());
+    Item::ToolFinished(ToolFinished { call, status, output, images, duration_ms: 0 })
 }
 
 /// The item itself, or a failed end where the log would not take it.
