@@ -14,10 +14,10 @@ use std::process::{Child, Command, Stdio};
 
 use dialects::{
     Accent, AssistantBlock, Completion, DecodeError, Dialect, Message, ModelRequest,
-    ProviderErrorKind, StopReason, StreamDecoder, ToolArguments, ToolResult, ToolSpec, UserBlock,
-    decode_error, encode, headers,
+    ProviderErrorKind, StopReason, StreamDecoder, ThinkingLevel, ToolArguments, ToolResult,
+    ToolSpec, UserBlock, decode_error, encode, headers,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The mock, alive as long as this is.
 struct Mock {
@@ -66,7 +66,7 @@ impl Mock {
 
     /// Status, header lines, body. HTTP/1.0 keeps the answer free of chunk framing.
     fn post(&self, dialect: Dialect, request: &ModelRequest) -> (u16, String, Vec<u8>) {
-        let accent = Accent::of("openai", &request.model);
+        let accent = accent(dialect, request);
         let body = encode(dialect, &accent, request).unwrap();
         let headers = headers(dialect, &accent);
         let fields = headers.iter().flat_map(|(name, value)| [*name, ": ", value, "\r\n"]);
@@ -126,6 +126,11 @@ fn request(messages: Vec<Message>) -> ModelRequest {
         thinking: None,
         cache_key: None,
     }
+}
+
+fn accent(dialect: Dialect, request: &ModelRequest) -> Accent {
+    let anthropic = dialect == Dialect::AnthropicMessages;
+    Accent::of(if anthropic { "anthropic" } else { "openai" }, &request.model)
 }
 
 fn user(text: &str) -> Message {
@@ -188,6 +193,82 @@ fn goes_through_a_tool_turn(mock: &Mock, dialect: Dialect) {
     assert_eq!(text(&completion), "You wanted to buy a shell.");
 }
 
+/// The JSON of each event of a stream.
+fn events(stream: &[u8]) -> Vec<Value> {
+    let lines = std::str::from_utf8(stream).unwrap().lines();
+    let data = lines.filter_map(|line| line.strip_prefix("data: "));
+    data.filter_map(|data| serde_json::from_str(data).ok()).collect()
+}
+
+/// The reasoning in an answer, as it must be sent back: read from the bytes, past our decoder.
+fn reasoning_sent(dialect: Dialect, stream: &[u8]) -> Vec<Value> {
+    let events = events(stream);
+    let redacted = |event: &Value| event["content_block"]["type"] == "redacted_thinking";
+    let joined = |member: &str| {
+        events.iter().filter_map(|event| event["delta"][member].as_str()).collect::<String>()
+    };
+    let is_item = |event: &&Value| {
+        event["type"] == "response.output_item.done" && event["item"]["type"] == "reasoning"
+    };
+    match dialect {
+        Dialect::AnthropicMessages => {
+            let data = events.iter().find(|event| redacted(event)).unwrap();
+            let data = data["content_block"]["data"].clone();
+            let (thinking, signature) = (joined("thinking"), joined("signature"));
+            vec![
+                json!({"type": "redacted_thinking", "data": data}),
+                json!({"type": "thinking", "thinking": thinking, "signature": signature}),
+            ]
+        }
+        Dialect::OpenAiChat => Vec::new(),
+        Dialect::OpenAiResponses => {
+            events.iter().filter(is_item).map(|event| event["item"].clone()).collect()
+        }
+    }
+}
+
+/// Reasoning goes back byte for byte, in place. Anthropic's rules for it are checked by the mock as
+/// well: it refuses a tool loop that does not begin with signed thinking.
+fn replays_reasoning(mock: &Mock, dialect: Dialect) {
+    let anthropic = dialect == Dialect::AnthropicMessages;
+    let model = if anthropic { "claude-sonnet-4-5" } else { "gpt-5.1" };
+    let asks = |messages| ModelRequest {
+        model: model.into(),
+        thinking: Some(ThinkingLevel::High),
+        max_output_tokens: 20_000,
+        tools: if dialect == Dialect::OpenAiChat { Vec::new() } else { request(Vec::new()).tools },
+        ..request(messages)
+    };
+    let mut messages = vec![user("think it over")];
+    let (status, _, stream) = mock.post(dialect, &asks(messages.clone()));
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&stream));
+    let mut decoder = StreamDecoder::new(dialect);
+    decoder.feed(&stream).unwrap();
+    let completion = decoder.finish().unwrap();
+    let result = ToolResult {
+        call_id: "call_4".into(),
+        content: "found".into(),
+        images: Vec::new(),
+        is_error: false,
+    };
+    messages.extend([Message::Assistant(completion.blocks), Message::ToolResults(vec![result])]);
+    let again = asks(messages);
+    let body = encode(dialect, &accent(dialect, &again), &again).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let sent = reasoning_sent(dialect, &stream);
+    assert_eq!(sent.is_empty(), dialect == Dialect::OpenAiChat);
+    let replayed = match dialect {
+        Dialect::AnthropicMessages => &body["messages"][1]["content"],
+        _ => &body["input"],
+    };
+    let skipped = usize::from(!anthropic);
+    for (at, block) in sent.iter().enumerate() {
+        assert_eq!(replayed[at + skipped], *block, "{body}");
+    }
+    let (status, _, stream) = mock.post(dialect, &again);
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&stream));
+}
+
 fn notices_a_cut_stream(mock: &Mock, dialect: Dialect) {
     let cut = mock.ask(dialect, vec![user("stop half way")]);
     assert!(matches!(cut, Err(DecodeError::EndedEarly { .. })), "{cut:?}");
@@ -214,6 +295,7 @@ fn a_foreign_mock_understands_us_and_we_it() {
     for dialect in Dialect::ALL {
         hears_text(&mock, dialect);
         goes_through_a_tool_turn(&mock, dialect);
+        replays_reasoning(&mock, dialect);
         notices_a_cut_stream(&mock, dialect);
         reads_a_refusal(&mock, dialect);
     }

@@ -44,6 +44,8 @@ pub const ENV_EGRESS_HOSTS: &str = "EGRESS_HOSTS";
 pub const ENV_MODEL_FIRST_BYTE_MS: &str = "MODEL_FIRST_BYTE_TIMEOUT_MS";
 /// Environment variable: longest silence in the middle of a model's answer, in milliseconds.
 pub const ENV_MODEL_IDLE_MS: &str = "MODEL_IDLE_TIMEOUT_MS";
+/// Environment variable: the delay from which the waits between two tries are taken, in milliseconds.
+pub const ENV_MODEL_RETRY_DELAY_MS: &str = "MODEL_RETRY_DELAY_MS";
 
 /// One route of the runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]

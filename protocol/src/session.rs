@@ -186,8 +186,20 @@ pub struct ToolFinished {
     pub status: ToolStatus,
     /// What the model is told.
     pub output: String,
+    /// What the model is shown besides, if it takes images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// How long it ran, milliseconds.
     pub duration_ms: u64,
+}
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Such as `image/png`.
+    pub media_type: String,
+    /// The bytes in standard base64.
+    pub base64: String,
 }
 
 /// How a tool call ended.

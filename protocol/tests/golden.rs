@@ -38,6 +38,7 @@ fn every_golden_line_reads_and_writes_back() {
     check::<Record>("record.jsonl");
     check::<Record>("record_files.jsonl");
     check::<Record>("record_instead.jsonl");
+    check::<Record>("record_image.jsonl");
     check::<TurnRequest>("turn_request_fallbacks.jsonl");
     check::<TurnRequest>("turn_request_responses.jsonl");
     check::<TurnEvent>("turn_event_retrying.jsonl");

@@ -102,6 +102,26 @@ pub const SESSION_RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
 pub const MODEL_FIRST_BYTE_TIMEOUT: Duration = Duration::from_mins(2);
 /// Longest silence inside a model's answer. Providers send a sign of life every 15 to 30 s.
 pub const MODEL_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Times that one model is asked one question. Providers' own clients try three times; one more
+/// bridges a restart. Beyond five a try only adds to the load that it waits out.
+pub const MODEL_ATTEMPTS_MAX: u32 = 4;
+/// Delay from which the random wait before the second try is taken.
+pub const MODEL_RETRY_DELAY_MIN: Duration = Duration::from_secs(1);
+/// Longest such delay, after doubling.
+pub const MODEL_RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
+/// Longest wait that a provider may ask for and get: rate limits are counted by the minute. A longer
+/// one is the user's to wait.
+pub const MODEL_WAIT_MAX: Duration = Duration::from_mins(1);
+/// Longest that one question waits between tries, all models together. A person has left by then.
+pub const MODEL_WAITS_TOTAL_MAX: Duration = Duration::from_mins(3);
+/// How long a model is left out after its tries were used up: a little longer than a limit by the
+/// minute lasts.
+pub const MODEL_REST_SHORT: Duration = Duration::from_secs(90);
+/// How long a model is left out that needs somebody to set a key, pay, or change its name. Trying it
+/// costs the user one short refusal.
+pub const MODEL_REST_LONG: Duration = Duration::from_mins(10);
+/// Models that are remembered as resting; settings name a handful.
+pub const RESTING_MODELS_MAX: usize = 64;
 /// Largest error answer of a provider that is read.
 pub const MODEL_ERROR_BYTES_MAX: usize = 16 * 1024;
 /// Wait for the end of the body after a model's last event, so that the connection can be reused.
@@ -127,6 +147,12 @@ pub const COMMAND_READ_BYTES: usize = 64 * 1024;
 pub const READ_LINES: u64 = 1_000;
 /// Largest file that `read` and `edit` open. Larger ones are for `bash`.
 pub const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Largest image that `read` shows: a screenshot or a scaled photo. As base64 in a record it takes a
+/// third more, which must fit one item of the log.
+pub const IMAGE_BYTES_MAX: usize = 512 * 1024;
+/// Tokens that an image is taken to have, whatever its bytes: what the larger providers count for one
+/// of a thousand pixels a side.
+pub const IMAGE_TOKENS: usize = 1_600;
 /// Longest line that `read` shows whole.
 pub const READ_LINE_BYTES_MAX: usize = 2_000;
 /// Threads for file access. Two turns seldom touch files at the same instant; each thread costs
@@ -209,3 +235,5 @@ const _: () = assert!(HISTORY_BYTES_MAX >= 2 * ITEM_BYTES_MAX);
 const _: () = assert!(MODEL_CALLS_MAX + 2 * TOOL_CALLS_MAX + 100 < 2_000);
 const _: () = assert!(TOOL_CALLS_MAX as usize >= dialects::limits::TOOL_CALLS_MAX);
 const _: () = assert!(TOOL_OUTPUT_BYTES_MAX * 6 < ITEM_BYTES_MAX);
+const _: () = assert!(MODEL_WAIT_MAX.as_secs() <= MODEL_WAITS_TOTAL_MAX.as_secs());
+const _: () = assert!(IMAGE_BYTES_MAX / 3 * 4 + TOOL_OUTPUT_BYTES_MAX < ITEM_BYTES_MAX);

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use protocol::edge::EDGE_HOST;
 use protocol::runtime::{
-    ENV_AGENT, ENV_EDGE_URL, ENV_EPOCH, ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_PORT,
-    ENV_WORKSPACE, RUNTIME_PORT,
+    ENV_AGENT, ENV_EDGE_URL, ENV_EPOCH, ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS,
+    ENV_MODEL_RETRY_DELAY_MS, ENV_PORT, ENV_WORKSPACE, RUNTIME_PORT,
 };
 use protocol::{AgentId, Epoch};
 use reqwest::Url;
 use tracing::level_filters::LevelFilter;
 
-use crate::limits::{MODEL_FIRST_BYTE_TIMEOUT, MODEL_IDLE_TIMEOUT};
+use crate::limits::{MODEL_FIRST_BYTE_TIMEOUT, MODEL_IDLE_TIMEOUT, MODEL_RETRY_DELAY_MIN};
 
 /// Environment variable: how much is logged.
 pub const ENV_LOG: &str = "LOG";
@@ -40,17 +40,19 @@ pub struct Settings {
     pub workspace: PathBuf,
     /// How much is logged.
     pub log: LevelFilter,
-    /// How long a model may be silent.
+    /// How patient it is with a model.
     pub model: ModelTimeouts,
 }
 
-/// How long a model may be silent.
+/// How patient the runtime is with a model.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelTimeouts {
     /// Before the first byte of its answer.
     pub first_byte: Duration,
     /// Between two pieces of its answer.
     pub idle: Duration,
+    /// The delay from which the random waits between tries are taken; doubled with each.
+    pub retry_delay: Duration,
 }
 
 /// All that is wrong with the settings.
@@ -79,21 +81,19 @@ impl Settings {
         let first_byte = reader.milliseconds(ENV_MODEL_FIRST_BYTE_MS, MODEL_FIRST_BYTE_TIMEOUT);
         let idle = reader.milliseconds(ENV_MODEL_IDLE_MS, MODEL_IDLE_TIMEOUT);
 
-        let all = (port, edge_url, agent, epoch, workspace, log, first_byte, idle);
-        let (
-            Some(port),
-            Some(edge_url),
-            Some(agent),
-            Some(epoch),
-            Some(workspace),
-            Some(log),
-            Some(first_byte),
-            Some(idle),
-        ) = all
+        let retry_delay = reader.milliseconds(ENV_MODEL_RETRY_DELAY_MS, MODEL_RETRY_DELAY_MIN);
+
+        let all = (port, edge_url, agent, epoch, workspace, log);
+        let model = (first_byte, idle, retry_delay);
+        let (Some(port), Some(edge_url), Some(agent), Some(epoch), Some(workspace), Some(log)) =
+            all
         else {
             return Err(SettingsError { problems: reader.problems });
         };
-        let model = ModelTimeouts { first_byte, idle };
+        let (Some(first_byte), Some(idle), Some(retry_delay)) = model else {
+            return Err(SettingsError { problems: reader.problems });
+        };
+        let model = ModelTimeouts { first_byte, idle, retry_delay };
         Ok(Self { port, edge_url, agent, epoch, workspace, log, model })
     }
 }

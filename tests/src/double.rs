@@ -53,6 +53,9 @@ impl Double {
         let mut command = Command::new(program);
         command.args(["serve", "--host", "127.0.0.1", "--tool-mode", "off", "--port"]);
         command.arg(port.to_string());
+        // At the pace of a real model. Otherwise a stream is in the socket's buffer before the client
+        // can leave it, and the judge takes that for a client that read on.
+        command.args(["--stream-chunk-delay-ms", "20"]);
         Self::start(command, move |line| {
             line.contains("Application startup complete").then(|| url.clone())
         })

@@ -1,5 +1,5 @@
-//! Every way in which a model fails, in both wire formats: one clear sentence, and the next message
-//! works.
+//! Every way in which a model fails, in both wire formats: asked again or not, one clear sentence in the
+//! end, and the next message works.
 
 use anyhow::{Context, Result, ensure};
 use integration_tests::chat::{Chat, outline};
@@ -15,9 +15,12 @@ use serde_json::json;
 use crate::gate::{self, system};
 use crate::scenarios::Scenarios;
 
-/// A failure, the code under which it must be reported, and words that its sentence or remedy must
-/// hold.
-type Failure = (&'static str, Reply, ProblemCode, &'static [&'static str]);
+/// A failure, how often it is asked for, the code under which it must be reported, and words that its
+/// sentence or remedy must hold.
+type Failure = (&'static str, Reply, usize, ProblemCode, &'static [&'static str]);
+
+/// Times that the runtime asks a model one question.
+const ATTEMPTS: usize = 4;
 
 fn failures(key: &'static [&'static str]) -> Vec<Failure> {
     use ProblemCode::{
@@ -26,21 +29,27 @@ fn failures(key: &'static [&'static str]) -> Vec<Failure> {
     };
     let said = || "half an answer that broke".to_owned();
     vec![
-        ("401", Reply::Status(401), ModelAuthentication, key),
-        ("403", Reply::Status(403), ModelAuthentication, key),
-        ("404", Reply::Status(404), ModelRejectedRequest, &["model"]),
-        ("400", Reply::Status(400), ModelRejectedRequest, &["max_tokens"]),
-        ("429", Reply::Status(429), ModelRateLimited, &["7 s"]),
-        ("500", Reply::Status(500), ModelUnavailable, &["again"]),
-        ("529", Reply::Status(529), ModelUnavailable, &["again"]),
-        ("cut", Reply::Cut(said()), ModelStreamBroken, &["again"]),
-        ("cut-empty", Reply::Cut(String::new()), ModelStreamBroken, &["again"]),
-        ("error-event", Reply::ErrorEvent(said()), ModelUnavailable, &["again"]),
-        ("garbage", Reply::Garbage, ModelStreamBroken, &["again"]),
-        ("nothing", Reply::Nothing, ModelNoAnswer, &["empty", "again"]),
-        ("no-head", Reply::Held(said()), ModelUnavailable, &["1.5 s", "again"]),
-        ("no-byte", Reply::Silence, ModelUnavailable, &["1.5 s", "again"]),
-        ("fell-silent", Reply::Stall(said()), ModelStreamBroken, &["1.5 s", "again"]),
+        ("401", Reply::Status(401), 1, ModelAuthentication, key),
+        ("403", Reply::Status(403), 1, ModelAuthentication, key),
+        ("404", Reply::Status(404), 1, ModelRejectedRequest, &["model"]),
+        ("400", Reply::Status(400), 1, ModelRejectedRequest, &["max_tokens"]),
+        ("429", Reply::Status(429), ATTEMPTS, ModelRateLimited, &["2 s", "after 4 tries"]),
+        ("500", Reply::Status(500), ATTEMPTS, ModelUnavailable, &["again", "after 4 tries"]),
+        ("529", Reply::Status(529), ATTEMPTS, ModelUnavailable, &["again", "after 4 tries"]),
+        ("cut", Reply::Cut(said()), ATTEMPTS, ModelStreamBroken, &["again"]),
+        ("cut-empty", Reply::Cut(String::new()), ATTEMPTS, ModelStreamBroken, &["again"]),
+        (
+            "error-event",
+            Reply::ErrorEvent(said()),
+            ATTEMPTS,
+            ModelUnavailable,
+            &["again", "after 4 tries"],
+        ),
+        ("garbage", Reply::Garbage, ATTEMPTS, ModelStreamBroken, &["again"]),
+        ("nothing", Reply::Nothing, 1, ModelNoAnswer, &["empty", "again"]),
+        ("no-head", Reply::Held(said()), ATTEMPTS, ModelUnavailable, &["1.5 s", "again"]),
+        ("no-byte", Reply::Silence, ATTEMPTS, ModelUnavailable, &["1.5 s", "again"]),
+        ("fell-silent", Reply::Stall(said()), ATTEMPTS, ModelStreamBroken, &["1.5 s", "again"]),
     ]
 }
 
@@ -76,6 +85,7 @@ async fn each_failure(
     let more = [
         ("MODEL_FIRST_BYTE_TIMEOUT_MS", SILENCE_MS),
         ("MODEL_IDLE_TIMEOUT_MS", SILENCE_MS),
+        ("MODEL_RETRY_DELAY_MS", "20"),
         ("SANDBOX_SLEEP_AFTER", "5s"),
     ];
     let mut stack = Stack::start(&[settings, &more].concat()).await?;
@@ -99,10 +109,13 @@ async fn one_failure(
     provider: &str,
     failure: Failure,
 ) -> Result<()> {
-    let (name, reply, code, words) = failure;
+    let (name, reply, tries, code, words) = failure;
     let session = format!("failure-{name}.");
     let model = model.topic(&session);
-    model.then(reply).says("All is well again.");
+    for _ in 0..tries {
+        model.then(reply.clone());
+    }
+    model.says("All is well again.");
     let mut chat = Chat::open(&stack.url, &session, 0).await?;
     let answer = chat.ask(&session).await?;
     let problem = answer.problem()?;
@@ -117,7 +130,7 @@ async fn one_failure(
     ensure!(outline(&chat.records).ends_with(" failed"), "{}", outline(&chat.records));
 
     chat.ask("and now?").await?.completed().context("the next message")?;
-    let next = model.called(2).await?;
+    let next = model.called(tries + 1).await?;
     ensure!(!next.holds("half an answer"), "a half answer was used");
     ensure!(next.holds(&session), "the first message is forgotten");
     ensure!(next.complaint.is_none(), "the provider refuses it: {:?}", next.complaint);
@@ -141,7 +154,11 @@ async fn cut_call(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     let model = model.topic("cut-call");
     let marker = stack.folder().join("cut-call");
     let arguments = json!({ "command": format!("touch {}", marker.display()) });
-    model.then(Reply::CutTool { name: "bash".into(), arguments }).says("All is well again.");
+    for _ in 0..ATTEMPTS {
+        let arguments = arguments.clone();
+        model.then(Reply::CutTool { name: "bash".into(), arguments });
+    }
+    model.says("All is well again.");
     let mut chat = Chat::open(&stack.url, "cut-call", 0).await?;
     let answer = chat.ask("cut-call").await?;
     ensure!(answer.problem()?.code == ProblemCode::ModelStreamBroken, "{:?}", answer.outcome);

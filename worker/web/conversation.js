@@ -6,7 +6,15 @@
 // neither.
 
 import { ENTRIES_KEPT_MAX, ENTRIES_KEPT_SLACK } from "./limits.js";
-import { advance, ended, newLive, progress, restarted, streamed } from "./live-turn.js";
+import {
+  advance,
+  ended,
+  newLive,
+  progress,
+  restarted,
+  retrying,
+  streamed,
+} from "./live-turn.js";
 import { merged, newPending, without, withoutLogged, withState } from "./pending.js";
 import { closeTools, markFinished, markStarted, toolBlock } from "./tool-blocks.js";
 
@@ -20,8 +28,8 @@ export { activity, stopRequested } from "./live-turn.js";
  * @typedef {TextBlock | RedactedBlock | ToolBlock} Block
  * @typedef {{ key: string, turn: string, at: number }} Place where an entry stands, and since when
  * @typedef {Place & { kind: "user", channel: string, text: string }} UserEntry
- * @typedef {Place & { kind: "assistant", blocks: Block[], stop: string, model: string
- *   }} AssistantEntry
+ * @typedef {Place & { kind: "assistant", blocks: Block[], stop: string, model: string,
+ *   insteadOf: string | null }} AssistantEntry
  * @typedef {Place & { kind: "ended", result: string, problem: Problem | null,
  *   summary: TurnSummary | null }} EndedEntry
  * @typedef {Place & { kind: "files", problem: Problem | null }} FilesEntry
@@ -89,6 +97,8 @@ export function apply(state, frame) {
       return streamed(state, frame.turn, { thinking: frame.text });
     case "restarted":
       return restarted(state, frame.turn);
+    case "retrying":
+      return retrying(state, frame);
     case "ended":
       return ended(state, frame.turn);
     case "notice":
@@ -197,12 +207,10 @@ function append(state, context, item) {
       return { ...state, pending, entries: [...state.entries, entry] };
     }
     case "assistant": {
-      const { stop, model } = item;
+      const { stop, model, instead_of: insteadOf = null } = item;
       const blocks = item.blocks.map(block);
-      return {
-        ...state,
-        entries: [...state.entries, { kind: "assistant", ...context, blocks, stop, model }],
-      };
+      const entry = { kind: /** @type {const} */ ("assistant"), ...context, blocks, stop, model };
+      return { ...state, entries: [...state.entries, { ...entry, insteadOf }] };
     }
     case "tool_started":
       return { ...state, entries: markStarted(state.entries, context, item) };

@@ -3,6 +3,7 @@
 // Invariants: the elements are those of `entries[start…]` in order; an entry whose object did not
 // change is not touched.
 
+import { answerNotes } from "./answer-notes.js";
 import { blockView, durationText } from "./block-view.js";
 import { element } from "./element.js";
 import { ENTRIES_SHOWN_FIRST, ENTRIES_SHOWN_STEP } from "./limits.js";
@@ -14,11 +15,6 @@ import { renderMarkdown } from "./markdown.js";
  * @typedef {import("./block-view.js").BlockView} BlockView
  * @typedef {{ entry: Entry, node: HTMLElement, blocks: BlockView[] }} EntryView
  */
-
-const STOP_NOTES = new Map([
-  ["refusal", "The model declined to go on."],
-  ["max_tokens", "The answer reached the model's output limit and ends here."],
-]);
 
 export class LogView {
   /**
@@ -100,8 +96,8 @@ function create(entry, options) {
       const node = element("article", { class: "message agent", "aria-label": "Agent" });
       /** @type {EntryView} */
       const view = { entry: { ...entry, blocks: [] }, node, blocks: [] };
-      const note = STOP_NOTES.get(entry.stop);
-      if (note) node.append(element("p", { class: "quiet" }, note));
+      for (const note of answerNotes(entry))
+        node.append(element("p", { class: "quiet" }, note));
       update(view, entry, options);
       return view;
     }
@@ -130,7 +126,7 @@ function update(view, entry, options) {
     const known = view.blocks[index];
     if (!known) {
       const added = blockView(block, options);
-      // The note about the end, if any, stays last.
+      // Notes, if any, stay last.
       view.node.insertBefore(added.node, view.node.children[index] ?? null);
       view.blocks.push(added);
     } else if (known.block !== block) {

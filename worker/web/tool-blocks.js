@@ -116,7 +116,8 @@ function change(entries, context, fallback, update) {
     });
   }
   const blocks = [{ ...fallback, ...update }];
-  return [...entries, { kind: "assistant", ...context, blocks, stop: "tool_use", model: "" }];
+  const entry = { kind: /** @type {const} */ ("assistant"), ...context, blocks };
+  return [...entries, { ...entry, stop: "tool_use", model: "", insteadOf: null }];
 }
 
 /** The arguments in one line. @param {any} args @returns {string} */

@@ -29,6 +29,8 @@ pub(super) struct AnswerReader {
     tool_calls: usize,
     usage: Usage,
     stop: Option<StopReason>,
+    /// Why the model declined; stands as its last words.
+    explanation: Option<String>,
     ended: bool,
 }
 
@@ -64,6 +66,10 @@ impl AnswerReader {
                 if let Some(reason) = delta.stop_reason {
                     self.stop = Some(stop_reason(reason));
                 }
+                if let Some(why) = delta.stop_details.and_then(|details| details.explanation) {
+                    push_delta(events, StreamEvent::TextDelta, &why);
+                    self.explanation = Some(why).filter(|why| !why.is_empty());
+                }
                 self.count(usage.as_ref(), events);
             }
             Event::MessageStop => {
@@ -92,6 +98,7 @@ impl AnswerReader {
             }
             blocks.extend(block.content.into_assistant_block(cut));
         }
+        blocks.extend(self.explanation.map(|text| AssistantBlock::Text { text }));
         let stop = stop.settled(self.tool_calls > 0);
         Ok(Some(Completion { blocks, stop, usage: self.usage, model: self.model }))
     }

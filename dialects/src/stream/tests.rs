@@ -50,6 +50,22 @@ fn anthropic_end_needs_a_stop_reason() {
 }
 
 #[test]
+fn anthropic_says_why_it_declines() {
+    let declined = r#"{"type":"message_delta","delta":{"stop_reason":"refusal","stop_details":{"type":"refusal","category":"cyber","explanation":"I cannot help with that."}}}"#;
+    let mut decoder = StreamDecoder::new(AnthropicMessages);
+    let events = decoder.feed(format!("data: {declined}\n\n").as_bytes()).unwrap();
+    assert_eq!(events, [StreamEvent::TextDelta("I cannot help with that.".into())]);
+    let completion = decode(AnthropicMessages, &[declined, MESSAGE_STOP]).unwrap();
+    assert_eq!(completion.stop, StopReason::Refusal);
+    assert_eq!(
+        completion.blocks,
+        [AssistantBlock::Text { text: "I cannot help with that.".into() }]
+    );
+    let silent = declined.replace("\"I cannot help with that.\"", "null");
+    assert_eq!(decode(AnthropicMessages, &[&silent, MESSAGE_STOP]).unwrap().blocks, []);
+}
+
+#[test]
 fn anthropic_input_may_come_with_the_start_of_a_call() {
     let call = CALL_BLOCK.replace(r#""name":"read""#, r#""name":"read","input":{"path":"a"}"#);
     let data = [&call, STOP_BLOCK, TOOL_USE, MESSAGE_STOP];

@@ -15,24 +15,28 @@ use dialects::ModelRequest;
 use protocol::TurnId;
 use protocol::turn::{ModelChoice, ThinkingLevel};
 
+pub use fit::Fit;
 pub use prompt::Prompt;
 
 use crate::limits::{BYTES_PER_TOKEN, CONTEXT_MARGIN_DIVISOR};
 use crate::turn::history::{Entry, History};
 
-/// The request that asks `choice` to go on with the last turn of the history.
+/// The request that asks `choice` to go on with the last turn of the history, of which `fit` may leave
+/// out more than the estimate asks.
 pub fn build(
     prompt: &Prompt,
     history: &History,
     current: &TurnId,
     choice: &ModelChoice,
+    fit: Fit,
 ) -> ModelRequest {
     let entries: Vec<&Entry> = history.entries().collect();
     let turns = whole_turns(&entries, current);
     let room = room_bytes(prompt, choice);
     let sizes: Vec<usize> =
-        turns.iter().map(|turn| turn.iter().map(|entry| entry.bytes()).sum()).collect();
+        turns.iter().map(|turn| turn.iter().map(|entry| fit::size(entry)).sum()).collect();
     let dropped = fit::turns_to_drop(&sizes, room);
+    let (dropped, room) = fit.apply(dropped, sizes.len(), room);
     let is_incomplete = dropped > 0 || history.is_trimmed();
     ModelRequest {
         model: choice.model.clone(),

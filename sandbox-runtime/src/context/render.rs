@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use dialects::{AssistantBlock, Message, ToolResult, UserBlock};
+use dialects::{AssistantBlock, Image, Message, ToolResult, UserBlock};
 use protocol::CallId;
 use protocol::session::{
     AssistantMessage, Block, Item, Outcome, ToolArguments, ToolFinished, ToolStatus,
@@ -21,6 +21,7 @@ const NOTE_DROPPED: &str = include_str!("../../prompts/notes/earlier_dropped.md"
 const NOTE_STOPPED: &str = include_str!("../../prompts/notes/stopped_by_user.md");
 const NOTE_FAILED: &str = include_str!("../../prompts/notes/turn_failed.md");
 const NOTE_NOT_RUN: &str = include_str!("../../prompts/notes/call_not_run.md");
+const NOTE_IMAGE_OMITTED: &str = include_str!("../../prompts/notes/image_omitted.md");
 const NOTE_ELIDED: &str = include_str!("../../prompts/notes/output_elided.md");
 
 /// The messages of these turns, the last of which is running.
@@ -30,15 +31,20 @@ pub(super) fn messages(
     choice: &ModelChoice,
     room_bytes: usize,
 ) -> Vec<Message> {
-    let signature = signature(choice);
+    let (signature, sees) = (signature(choice), choice.images);
     let mut messages = Vec::new();
     if is_incomplete {
         messages.push(user(NOTE_DROPPED.trim()));
     }
     for turn in turns {
         let elided = elided_calls(turn, room_bytes);
-        let mut renderer =
-            Renderer { messages: &mut messages, signature: &signature, elided: &elided, turns };
+        let mut renderer = Renderer {
+            messages: &mut messages,
+            signature: &signature,
+            elided: &elided,
+            turns,
+            sees,
+        };
         renderer.turn(turn);
     }
     messages
@@ -46,23 +52,26 @@ pub(super) fn messages(
 
 /// The calls whose outputs are left out, oldest first, so that one turn by itself fits.
 fn elided_calls<'a>(turn: &[&'a Entry], room_bytes: usize) -> HashSet<&'a CallId> {
-    let total = turn.iter().map(|entry| entry.bytes()).sum();
+    let total = turn.iter().map(|entry| fit::size(entry)).sum();
     let target = fit::bytes_to_drop(total, room_bytes);
     let mut dropped = 0;
     turn.iter()
         .filter_map(|entry| match &entry.item {
-            Item::ToolFinished(finished) if finished.output.len() > NOTE_ELIDED.len() => {
-                Some(finished)
-            }
+            Item::ToolFinished(finished) if outputs(finished) > NOTE_ELIDED.len() => Some(finished),
             _ => None,
         })
         .take_while(|finished| {
             let needed = dropped < target;
-            dropped += finished.output.len();
+            dropped += outputs(finished);
             needed
         })
         .map(|finished| &finished.call)
         .collect()
+}
+
+/// The bytes that a call's outputs are taken to have.
+fn outputs(finished: &ToolFinished) -> usize {
+    finished.output.len() + fit::images_size(finished)
 }
 
 struct Renderer<'a> {
@@ -70,6 +79,8 @@ struct Renderer<'a> {
     signature: &'a str,
     elided: &'a HashSet<&'a CallId>,
     turns: &'a [&'a [&'a Entry]],
+    /// Whether the model takes images.
+    sees: bool,
 }
 
 impl Renderer<'_> {
@@ -114,20 +125,29 @@ impl Renderer<'_> {
 
     fn result(&mut self, finished: &ToolFinished) {
         let elided = self.elided.contains(&finished.call);
-        let content = if elided { NOTE_ELIDED.trim() } else { finished.output.as_str() };
-        self.push_result(&finished.call, content, finished.status != ToolStatus::Ok);
+        let is_error = finished.status != ToolStatus::Ok;
+        let (mut content, mut images) = (finished.output.clone(), Vec::new());
+        if elided {
+            NOTE_ELIDED.trim().clone_into(&mut content);
+        } else if self.sees {
+            images.extend(finished.images.iter().map(image));
+        } else if !finished.images.is_empty() {
+            content.push('\n');
+            content.push_str(NOTE_IMAGE_OMITTED.trim());
+        }
+        let call_id = finished.call.to_string();
+        self.push_result(ToolResult { call_id, content, images, is_error });
     }
 
     /// Gives each call that has no result one that says so.
     fn close(&mut self, open: &mut Vec<CallId>) {
         for call in open.drain(..) {
-            self.push_result(&call, NOTE_NOT_RUN.trim(), true);
+            let (call_id, content) = (call.to_string(), NOTE_NOT_RUN.trim().to_owned());
+            self.push_result(ToolResult { call_id, content, images: Vec::new(), is_error: true });
         }
     }
 
-    fn push_result(&mut self, call: &CallId, content: &str, is_error: bool) {
-        let (call_id, content) = (call.to_string(), content.to_owned());
-        let result = ToolResult { call_id, content, images: Vec::new(), is_error };
+    fn push_result(&mut self, result: ToolResult) {
         if let Some(Message::ToolResults(results)) = self.messages.last_mut() {
             results.push(result);
         } else {
@@ -143,6 +163,10 @@ impl Renderer<'_> {
             Outcome::Failed { .. } => self.messages.push(user(NOTE_FAILED.trim())),
         }
     }
+}
+
+fn image(image: &protocol::session::Image) -> Image {
+    Image { media_type: image.media_type.clone(), base64: image.base64.clone() }
 }
 
 fn user(text: &str) -> Message {

@@ -12,7 +12,7 @@ use protocol::session::{
 use protocol::turn::{ModelApi, ModelChoice};
 use protocol::{Problem, ProblemCode};
 
-use super::{Prompt, build};
+use super::{Fit, Prompt, build};
 use crate::tools::Gateway;
 use crate::turn::history::History;
 use crate::workspace::Workspace;
@@ -58,6 +58,7 @@ fn push(history: &mut History, turn: &str, words: &str) {
                 call: name(word).parse().unwrap(),
                 status: ToolStatus::Ok,
                 output: "o".repeat(400),
+                images: Vec::new(),
                 duration_ms: 1,
             }),
             '.' => Item::TurnEnded { outcome: Outcome::Completed },
@@ -88,7 +89,7 @@ fn request(turns: &[&str], context_tokens: u32) -> ModelRequest {
         push(&mut history, &format!("t{n}"), words);
     }
     let current: TurnId = format!("t{}", turns.len() - 1).parse().unwrap();
-    build(&prompt(), &history, &current, &choice(context_tokens))
+    build(&prompt(), &history, &current, &choice(context_tokens), Fit::Whole)
 }
 
 /// One line per message.
@@ -161,14 +162,46 @@ fn an_openai_model_gets_no_signed_thoughts_of_another() {
     push(&mut history, "t0", "uTt.");
     push(&mut history, "t1", "u");
     let other = ModelChoice { model: "other".into(), ..choice(200_000) };
-    let asked = build(&prompt(), &history, &"t1".parse().unwrap(), &other);
+    let asked = build(&prompt(), &history, &"t1".parse().unwrap(), &other, Fit::Whole);
     assert!(!format!("{:?}", asked.messages).contains("Thinking"));
-    let same = build(&prompt(), &history, &"t1".parse().unwrap(), &choice(200_000));
+    let same = build(&prompt(), &history, &"t1".parse().unwrap(), &choice(200_000), Fit::Whole);
     assert!(format!("{:?}", same.messages).contains("Thinking"));
 }
 
 fn any_turn() -> impl Strategy<Value = String> {
     "u((c(12?)?)|t|T){0,5}[.!x]"
+}
+
+#[test]
+fn an_image_is_shown_to_a_model_that_sees_and_named_to_one_that_does_not() {
+    let mut history = History::after(0);
+    push(&mut history, "t0", "uc");
+    let turn: TurnId = "t0".parse().unwrap();
+    let image =
+        protocol::session::Image { media_type: "image/png".into(), base64: "A".repeat(80_000) };
+    history.push(
+        turn.clone(),
+        Item::ToolFinished(ToolFinished {
+            call: "t0-1-1".parse().unwrap(),
+            status: ToolStatus::Ok,
+            output: "[an image]".into(),
+            images: vec![image],
+            duration_ms: 1,
+        }),
+    );
+    // Its bytes are more than the room, its tokens are not.
+    let shown = |images| {
+        let choice = ModelChoice { images, ..choice(16_000) };
+        let asked = build(&prompt(), &history, &turn, &choice, Fit::Whole);
+        let Some(Message::ToolResults(results)) = asked.messages.last() else {
+            panic!("{:?}", asked.messages);
+        };
+        (results[0].images.len(), results[0].content.clone())
+    };
+    assert_eq!(shown(true), (1, "[an image]".to_owned()));
+    let (images, content) = shown(false);
+    assert_eq!(images, 0);
+    assert!(content.starts_with("[an image]\n[An image was left out"), "{content}");
 }
 
 proptest! {

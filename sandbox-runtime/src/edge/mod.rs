@@ -5,6 +5,7 @@
 
 pub mod http;
 pub mod model;
+mod retry_after;
 pub mod session;
 
 use std::time::Duration;

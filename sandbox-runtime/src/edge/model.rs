@@ -3,15 +3,16 @@
 //! Invariant: no wait for the provider is longer than the settings say, neither for the first byte
 //! nor between two.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use protocol::Problem;
 use protocol::edge::{EdgeRoute, PROBLEM_HEADER};
 use reqwest::Response;
+use reqwest::header::HeaderMap;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Edge, EdgeError};
+use super::{Edge, EdgeError, retry_after};
 use crate::limits::{MODEL_ERROR_BYTES_MAX, MODEL_TAIL_TIMEOUT};
 use crate::settings::ModelTimeouts;
 
@@ -24,7 +25,7 @@ pub enum ModelAnswer {
     Refused {
         /// Its status.
         status: u16,
-        /// Its headers that say when to come back.
+        /// Its headers that say whether and when to come back.
         headers: Vec<(String, String)>,
         /// Its beginning.
         body: Vec<u8>,
@@ -86,12 +87,7 @@ impl Edge {
 async fn refused(response: Response) -> Result<ModelAnswer, ModelError> {
     let status = response.status().as_u16();
     let from_edge = response.headers().contains_key(PROBLEM_HEADER);
-    let headers = response
-        .headers()
-        .iter()
-        .filter(|(name, _)| name.as_str().starts_with("retry-after"))
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-        .collect();
+    let headers = advice(response.headers(), SystemTime::now());
     let body = read_beginning(response).await?;
     if from_edge {
         return match serde_json::from_slice(&body) {
@@ -100,6 +96,21 @@ async fn refused(response: Response) -> Result<ModelAnswer, ModelError> {
         };
     }
     Ok(ModelAnswer::Refused { status, headers, body })
+}
+
+/// The headers that say whether and when to come back; a date is given as seconds from `now`.
+fn advice(headers: &HeaderMap, now: SystemTime) -> Vec<(String, String)> {
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let kept = |name: &str| Some((name.to_owned(), value(name)?.to_owned()));
+    let after = value("retry-after").map(|value| retry_after::seconds(value, now));
+    [
+        kept("retry-after-ms"),
+        kept("x-should-retry"),
+        after.map(|seconds| ("retry-after".to_owned(), seconds)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// As much of an error's body as is looked at.

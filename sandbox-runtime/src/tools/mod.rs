@@ -6,6 +6,7 @@
 mod arguments;
 mod bash;
 mod edit;
+mod image;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ mod write;
 use std::path::PathBuf;
 
 use dialects::ToolSpec;
-use protocol::session::{ToolArguments, ToolStatus};
+use protocol::session::{Image, ToolArguments, ToolStatus};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -99,6 +100,8 @@ pub struct ToolOutcome {
     pub status: ToolStatus,
     /// What the model is told.
     pub output: String,
+    /// What it is shown besides.
+    pub images: Vec<Image>,
 }
 
 /// Why a tool failed, as the model is told.
@@ -164,12 +167,15 @@ impl Gateway {
         }
     }
 
-    /// Runs a call. Dropping the future stops a command; a file access that has begun is finished.
-    pub async fn run(&self, Prepared(call): Prepared) -> ToolOutcome {
+    /// Runs a call for a model that `sees` images or does not. Dropping the future stops a command; a
+    /// file access that has begun is finished.
+    pub async fn run(&self, Prepared(call): Prepared, sees: bool) -> ToolOutcome {
         let workspace = self.workspace.clone();
         let result = match call {
             Call::Bash(arguments) => bash::run(arguments, &workspace).await,
-            Call::Read(arguments) => blocking(move || read::run(&arguments, &workspace)).await,
+            Call::Read(arguments) => {
+                blocking(move || read::run(&arguments, &workspace, sees)).await
+            }
             Call::Write(arguments) => blocking(move || write::run(&arguments, &workspace)).await,
             Call::Edit(arguments) => blocking(move || edit::run(&arguments, &workspace)).await,
         };
@@ -180,11 +186,16 @@ impl Gateway {
 
 impl ToolOutcome {
     fn ok(output: impl Into<String>) -> Self {
-        Self { status: ToolStatus::Ok, output: output.into() }
+        Self { status: ToolStatus::Ok, output: output.into(), images: Vec::new() }
     }
 
     fn failed(output: impl Into<String>) -> Self {
-        Self { status: ToolStatus::Failed, output: output.into() }
+        Self { status: ToolStatus::Failed, ..Self::ok(output) }
+    }
+
+    /// A call that was stopped.
+    pub fn interrupted(output: impl Into<String>) -> Self {
+        Self { status: ToolStatus::Interrupted, ..Self::ok(output) }
     }
 }
 

@@ -1,10 +1,10 @@
-//! `read`: shows a text file with line numbers.
+//! `read`: shows a text file with line numbers, or an image to a model that sees.
 
 use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use super::{ToolError, ToolOutcome};
+use super::{ToolError, ToolOutcome, image};
 use crate::limits::{READ_LINE_BYTES_MAX, READ_LINES, TOOL_OUTPUT_BYTES_MAX};
 use crate::workspace::Workspace;
 
@@ -22,8 +22,16 @@ impl Arguments {
     }
 }
 
-pub(super) fn run(arguments: &Arguments, workspace: &Workspace) -> Result<ToolOutcome, ToolError> {
-    let text = workspace.read_text(&arguments.path)?;
+pub(super) fn run(
+    arguments: &Arguments,
+    workspace: &Workspace,
+    sees: bool,
+) -> Result<ToolOutcome, ToolError> {
+    let bytes = workspace.read_bytes(&arguments.path)?;
+    if let (true, Some(media_type)) = (sees, image::media_type(&bytes)) {
+        return image::show(media_type, &bytes);
+    }
+    let text = workspace.text(&arguments.path, bytes)?;
     let first = arguments.offset.unwrap_or(1).max(1);
     let limit = arguments.limit.unwrap_or(READ_LINES);
     Ok(ToolOutcome::ok(excerpt(&text, first, limit)))

@@ -3,7 +3,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Gateway, ToolOutcome};
-use crate::limits::{COMMAND_TIMEOUT_SECONDS, COMMAND_TIMEOUT_SECONDS_MAX, READ_LINES};
+use crate::limits::{
+    COMMAND_TIMEOUT_SECONDS, COMMAND_TIMEOUT_SECONDS_MAX, IMAGE_BYTES_MAX, READ_LINES,
+};
 use crate::workspace::Workspace;
 
 struct Bench {
@@ -27,9 +29,14 @@ impl Bench {
     }
 
     async fn run(&self, name: &str, arguments: Value) -> ToolOutcome {
+        self.run_for(name, arguments, false).await
+    }
+
+    /// Runs a tool for a model that sees images or does not.
+    async fn run_for(&self, name: &str, arguments: Value, sees: bool) -> ToolOutcome {
         let arguments: ToolArguments =
             serde_json::from_value(json!({ "object": arguments })).unwrap();
-        self.gateway.run(self.gateway.prepare(name, &arguments).unwrap()).await
+        self.gateway.run(self.gateway.prepare(name, &arguments).unwrap(), sees).await
     }
 
     /// Runs a tool that must fail and compares what the model is told.
@@ -47,6 +54,31 @@ fn the_texts_for_the_model_say_what_the_limits_are() {
     assert_eq!(seconds["maximum"], COMMAND_TIMEOUT_SECONDS_MAX);
     assert!(text(0).contains(&format!("{COMMAND_TIMEOUT_SECONDS} if absent")));
     assert!(text(1).contains(&format!("{READ_LINES} if absent")));
+}
+
+#[tokio::test]
+async fn read_shows_images_to_those_who_see() {
+    let bench = Bench::new();
+    for (name, bytes, media_type) in [
+        ("a", b"\x89PNG\r\n\x1a\n\x00".as_slice(), "image/png"),
+        ("b", b"\xff\xd8\xff\xe0", "image/jpeg"),
+        ("c", b"GIF89a\xff", "image/gif"),
+        ("d", b"RIFF\x00\x00\x00\x00WEBPVP8 \xff", "image/webp"),
+    ] {
+        std::fs::write(bench.folder.path().join(name), bytes).unwrap();
+        let seen = bench.run_for("read", json!({ "path": name }), true).await;
+        assert_eq!(seen.status, ToolStatus::Ok);
+        assert_eq!(seen.output, format!("[an image: {media_type}, {} bytes]", bytes.len()));
+        assert_eq!(seen.images.len(), 1);
+        assert_eq!(seen.images[0].media_type, media_type);
+        let unseen = bench.run("read", json!({ "path": name })).await;
+        assert_eq!((unseen.status, unseen.images.len()), (ToolStatus::Failed, 0));
+    }
+    let large = [b"GIF89a".as_slice(), &vec![0; IMAGE_BYTES_MAX]].concat();
+    std::fs::write(bench.folder.path().join("large"), large).unwrap();
+    let outcome = bench.run_for("read", json!({ "path": "large" }), true).await;
+    assert_eq!(outcome.status, ToolStatus::Failed);
+    assert!(outcome.output.contains("make it smaller"), "{}", outcome.output);
 }
 
 #[tokio::test]

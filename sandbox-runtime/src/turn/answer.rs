@@ -22,10 +22,28 @@ pub fn signature(choice: &ModelChoice) -> String {
     format!("{}/{}", choice.provider, choice.model)
 }
 
-/// The log's form of an answer. A full context is a failure, for the next question fails as well.
+/// Who answers, and in whose place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speaker {
+    /// The `provider/model` that answers.
+    pub model: String,
+    /// The `provider/model` that was to answer, where another one does.
+    pub instead_of: Option<String>,
+}
+
+impl Speaker {
+    /// `choice`, where `first` was the user's choice.
+    pub fn of(choice: &ModelChoice, first: &ModelChoice) -> Self {
+        let (model, first) = (signature(choice), signature(first));
+        let instead_of = (model != first).then_some(first);
+        Self { model, instead_of }
+    }
+}
+
+/// The log's form of an answer.
 pub fn message(
     completion: Completion,
-    choice: &ModelChoice,
+    speaker: &Speaker,
     state: &TurnState,
 ) -> Result<AssistantMessage, Problem> {
     let stop = match completion.stop {
@@ -34,7 +52,7 @@ pub fn message(
         StopReason::MaxTokens => Stop::MaxTokens,
         StopReason::PauseTurn => Stop::Pause,
         StopReason::Refusal | StopReason::ContentFilter => Stop::Refusal,
-        StopReason::ContextWindowExceeded => return Err(failure::context_full(choice)),
+        StopReason::ContextWindowExceeded => Stop::Other,
         StopReason::Other(reason) => {
             tracing::warn!(reason, "the model stopped for a reason that has no name here");
             Stop::Other
@@ -64,17 +82,18 @@ pub fn message(
         cache_read_tokens: completion.usage.cache_read_tokens,
         cache_write_tokens: completion.usage.cache_write_tokens,
     };
-    Ok(AssistantMessage { blocks, stop, model: signature(choice), usage, instead_of: None })
+    let Speaker { model, instead_of } = speaker.clone();
+    Ok(AssistantMessage { blocks, stop, model, usage, instead_of })
 }
 
 /// What had been said of an answer that the user stopped.
-pub fn cancelled(said: String, choice: &ModelChoice) -> AssistantMessage {
+pub fn cancelled(said: String, speaker: Speaker) -> AssistantMessage {
     AssistantMessage {
         blocks: vec![Block::Text { text: said }],
         stop: Stop::Cancelled,
-        model: signature(choice),
+        model: speaker.model,
         usage: Usage::default(),
-        instead_of: None,
+        instead_of: speaker.instead_of,
     }
 }
 

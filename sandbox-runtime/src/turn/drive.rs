@@ -4,19 +4,19 @@
 //! the log never lags behind what has happened in the world; a tool call is in the log as started
 //! before it runs; after a cut nothing new is begun.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use protocol::limits::ITEM_BYTES_MAX;
 use protocol::session::{Item, Outcome, ToolFinished, ToolStatus};
 use protocol::turn::{EventKind, Timing, TurnRequest};
-use protocol::{CallId, Problem, SessionId};
+use protocol::{CallId, Problem};
 use tokio::sync::watch;
 
 use super::Agent;
 use super::answer;
-use super::ask::{Ask, AskError};
+use super::ask::AskError;
+use super::consult::{Consult, Progress};
 use super::events::Events;
 use super::failure;
 use super::history::{History, json_bytes};
@@ -25,10 +25,10 @@ use super::saving::Saving;
 use super::state::{OpenCall, TurnState};
 use super::steering::Steering;
 use super::step::{self, Action, Refusal};
-use crate::context::{self, Prompt};
+use crate::context::{Fit, Prompt};
 use crate::edge::session::LogError;
 use crate::limits::{HISTORY_BYTES_MAX, PROVIDER_WORDS_BYTES_MAX};
-use crate::tools::{Prepared, changes_files, truncate};
+use crate::tools::{Prepared, ToolOutcome, changes_files, truncate};
 
 const NOTE_INTERRUPTED: &str = include_str!("../../prompts/notes/call_interrupted.md");
 const NOTE_STOPPED: &str = include_str!("../../prompts/notes/call_stopped.md");
@@ -87,6 +87,8 @@ pub(super) struct Running {
     /// A save that goes on beside the turn.
     pub(super) saving: Option<Saving>,
     prompt: Prompt,
+    /// How much of the history its models take.
+    fit: Fit,
 }
 
 impl<'a> Driver<'a> {
@@ -129,7 +131,8 @@ impl<'a> Driver<'a> {
         let state = TurnState::of(&history, &self.request.turn);
         // A turn that is stopped already asks nobody.
         let prompt = self.agent.prompt.with(&files.unwrap_or_default());
-        let mut running = Running { history, state, pending: Vec::new(), saving: None, prompt };
+        let (pending, saving, fit) = (Vec::new(), None, Fit::Whole);
+        let mut running = Running { history, state, pending, saving, prompt, fit };
         self.note_lost_files(&mut running);
         let outcome = match self.steps(&mut running).await {
             Err(Break::Cut) => {
@@ -193,25 +196,21 @@ impl<'a> Driver<'a> {
 
     async fn ask(&mut self, running: &mut Running) -> Result<(), Break> {
         self.flush(running).await?;
-        let Self { agent, request, .. } = &*self;
-        let choice = &request.model;
-        let mut model_request =
-            context::build(&running.prompt, &running.history, &request.turn, choice);
-        model_request.cache_key = Some(cache_key(&request.session));
         let step = running.state.model_calls + 1;
         self.events.push(EventKind::ModelCalled { step });
-
-        let ask = Ask {
-            edge: &agent.edge,
-            turn: &request.turn,
-            choice,
-            timeouts: agent.timeouts,
+        let consult = Consult {
+            agent: self.agent,
+            request: &self.request,
             events: &self.events,
+            prompt: &running.prompt,
+            history: &running.history,
             state: &running.state,
         };
-        let mut said = String::new();
+        let mut progress = Progress::new(running.fit, &self.request.model);
         let clock = Instant::now();
-        let asked = unless_stopped(&self.stop, ask.run(&model_request, &mut said)).await;
+        let asked = unless_stopped(&self.stop, consult.run(&mut progress)).await;
+        let Progress { fit, said, speaker, .. } = progress;
+        running.fit = fit;
         let item = match asked {
             Ok(Ok(message)) => fitting(Item::Assistant(message)),
             Ok(Err(AskError::Failed(problem))) => failed(problem),
@@ -220,7 +219,7 @@ impl<'a> Driver<'a> {
             Err(StopRequest::Cancel) if said.trim().is_empty() => {
                 Item::TurnEnded { outcome: Outcome::Cancelled }
             }
-            Err(StopRequest::Cancel) => fitting(Item::Assistant(answer::cancelled(said, choice))),
+            Err(StopRequest::Cancel) => fitting(Item::Assistant(answer::cancelled(said, speaker))),
         };
         self.timing.model_us += micros(clock.elapsed());
         running.add(item);
@@ -253,17 +252,18 @@ impl<'a> Driver<'a> {
         self.flush(running).await?;
 
         let clock = Instant::now();
-        let run = unless_stopped(&self.stop, self.agent.tools.run(prepared)).await;
+        let sees = self.request.model.images;
+        let run = unless_stopped(&self.stop, self.agent.tools.run(prepared, sees)).await;
         let took = clock.elapsed();
         self.timing.tools_us += micros(took);
-        let (status, output) = match run {
-            Ok(outcome) => (outcome.status, outcome.output),
-            Err(StopRequest::Cancel) => (ToolStatus::Interrupted, NOTE_STOPPED.trim().to_owned()),
+        let ToolOutcome { status, output, images } = match run {
+            Ok(outcome) => outcome,
+            Err(StopRequest::Cancel) => ToolOutcome::interrupted(NOTE_STOPPED.trim()),
             Err(StopRequest::Cut) => return Err(Break::Cut),
         };
         tracing::info!(%call, name, ?status, ms = took.as_millis(), "a tool call ended");
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        running.add(Item::ToolFinished(ToolFinished { call, status, output, duration_ms }));
+        running.add(Item::ToolFinished(ToolFinished { call, status, output, images, duration_ms }));
         if changes_files(&name) {
             self.save_midway(running);
         }
@@ -321,20 +321,13 @@ async fn unless_stopped<T>(
     }
 }
 
-/// A name for the conversation that tells a provider nothing of it; a session's own may hold a
-/// person's address.
-fn cache_key(session: &SessionId) -> String {
-    let mut hasher = DefaultHasher::new();
-    session.hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
-}
-
 fn failed(problem: Problem) -> Item {
     Item::TurnEnded { outcome: Outcome::Failed { problem } }
 }
 
 pub(super) fn finished(call: CallId, status: ToolStatus, output: &str) -> Item {
-    Item::ToolFinished(ToolFinished { call, status, output: output.to_owned(), duration_ms: 0 })
+    let (output, images) = (output.to_owned(), Vec::new());
+    Item::ToolFinished(ToolFinished { call, status, output, images, duration_ms: 0 })
 }
 
 /// The item itself, or a failed end where the log would not take it.

@@ -1,7 +1,7 @@
 //! The events of one turn, kept so that a follower may come late, leave and come back.
 //!
-//! Invariants: numbers grow and none is used twice; an event is kept until the log's record
-//! supersedes it or the buffer's bound pushes it out, and only deltas are ever dropped; a follower
+//! Invariants: numbers grow and none is used twice; an event is kept until the log's record, or the
+//! next try of the question, supersedes it or the buffer's bound pushes it out, and only deltas are ever dropped; a follower
 //! never holds up the turn.
 
 use std::collections::VecDeque;
@@ -33,7 +33,8 @@ struct Line {
 impl EventBuffer {
     fn push(&mut self, kind: EventKind) -> Result<(), serde_json::Error> {
         let is_delta = matches!(kind, EventKind::Text { .. } | EventKind::Thinking { .. });
-        let supersedes = matches!(kind, EventKind::Appended { .. });
+        // What a try has said is void once it is known that another one begins.
+        let supersedes = matches!(kind, EventKind::Appended { .. } | EventKind::Retrying { .. });
         let n = self.last + 1;
         let mut json = serde_json::to_vec(&TurnEvent { n, kind })?;
         json.push(b'\n');
@@ -175,6 +176,18 @@ mod tests {
         assert_eq!(all(&events, 1).await, [1, 4, 5, 6]);
         assert_eq!(all(&events, 5).await, [5, 6]);
         assert_eq!(all(&events, 7).await, [0u64; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_retry_makes_void_what_was_said_before_it() {
+        let events = Events::new();
+        events.push(EventKind::ModelCalled { step: 1 });
+        events.push(text("half an"));
+        let (model, reason) = ("p/m".into(), "It broke off.".into());
+        events.push(EventKind::Retrying { model, reason, after_ms: 0 });
+        events.push(text("a whole answer"));
+        events.close();
+        assert_eq!(all(&events, 1).await, [1, 3, 4]);
     }
 
     #[tokio::test]

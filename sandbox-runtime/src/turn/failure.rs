@@ -47,6 +47,17 @@ pub fn context_full(choice: &ModelChoice) -> Problem {
     .remedy(NEW_SESSION)
 }
 
+/// The same problem, with what was done against it: how often the model was asked, and whether others
+/// were.
+pub fn in_spite_of(mut problem: Problem, tries: u32, others: bool) -> Problem {
+    let tries = if tries > 1 { format!(", after {tries} tries") } else { String::new() };
+    let others = if others { "; no other model answered either" } else { "" };
+    if !(tries.is_empty() && others.is_empty()) {
+        problem.message = format!("{}{tries}{others}.", problem.message.trim_end_matches('.'));
+    }
+    problem
+}
+
 /// One answer is larger than the log takes.
 pub fn answer_too_large() -> Problem {
     Problem::new(ProblemCode::ModelStreamBroken, "The model's answer is too large to be kept.")
@@ -100,7 +111,6 @@ pub fn broke_off(choice: &ModelChoice) -> Problem {
 pub fn undecodable(choice: &ModelChoice, error: &DecodeError) -> Problem {
     match error {
         DecodeError::EndedEarly { events } if *events > 0 => broke_off(choice),
-        DecodeError::Provider(error) => refused(choice, error),
         _ => Problem::new(
             ProblemCode::ModelStreamBroken,
             format!("The answer of {} could not be understood.", choice.provider),

@@ -75,8 +75,14 @@ mod tests {
             let (kind, name) = word.split_at(1);
             let call = || name.parse().unwrap();
             let end = |status| {
-                let (output, duration_ms) = (String::new(), 1);
-                Item::ToolFinished(ToolFinished { call: call(), status, output, duration_ms })
+                let (output, images, duration_ms) = (String::new(), Vec::new(), 1);
+                Item::ToolFinished(ToolFinished {
+                    call: call(),
+                    status,
+                    output,
+                    images,
+                    duration_ms,
+                })
             };
             let item = match kind {
                 "b" => Item::ToolStarted { call: call(), name: "bash".into() },

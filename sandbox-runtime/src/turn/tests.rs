@@ -48,7 +48,13 @@ fn assistant(blocks: Vec<Block>, stop: Stop) -> Item {
 
 fn finished(call: &str, status: ToolStatus) -> Item {
     let call = call.parse().unwrap();
-    Item::ToolFinished(ToolFinished { call, status, output: "out".into(), duration_ms: 0 })
+    Item::ToolFinished(ToolFinished {
+        call,
+        status,
+        output: "out".into(),
+        images: Vec::new(),
+        duration_ms: 0,
+    })
 }
 
 fn started(call: &str) -> Item {

@@ -53,6 +53,11 @@ pub enum FileError {
 impl Workspace {
     /// The whole text of a file.
     pub fn read_text(&self, path: &str) -> Result<String, FileError> {
+        self.text(path, self.read_bytes(path)?)
+    }
+
+    /// All bytes of a file.
+    pub fn read_bytes(&self, path: &str) -> Result<Vec<u8>, FileError> {
         let real = self.resolve(path)?;
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => FileError::Missing(path.to_owned()),
@@ -69,6 +74,11 @@ impl Workspace {
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(FileError::TooLarge { path: path.to_owned(), bytes: metadata.len() });
         }
+        Ok(bytes)
+    }
+
+    /// The text that a file's bytes are.
+    pub fn text(&self, path: &str, bytes: Vec<u8>) -> Result<String, FileError> {
         match String::from_utf8(bytes) {
             Ok(text) if !text.contains('\0') => Ok(text),
             Ok(_) | Err(_) => Err(FileError::Binary(path.to_owned())),

@@ -151,7 +151,7 @@ async fn an_openai_model_is_asked_in_its_own_words() {
 async fn a_failed_and_a_stopped_turn_leave_a_history_that_goes_on() {
     let world = World::new().await;
     let life = world.live().await;
-    world.edge.script([Answer::Status(529, &[], "{}"), says("better")]);
+    world.edge.script([Answer::Status(401, &[], "{}"), says("better")]);
     let failed = life.outcome(&world.edge.say("s", "t1", "one")).await;
     assert!(matches!(failed, Outcome::Failed { .. }), "{failed:?}");
     life.outcome(&world.edge.say("s", "t2", "two")).await;

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -13,7 +14,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
-use protocol::edge::{Append, EdgeRoute, Head, PROBLEM_HEADER, Page};
+use protocol::edge::{Append, EdgeRoute, Head, PROBLEM_HEADER, Page, TURN_HEADER};
 use protocol::session::{Item, UserMessage};
 use protocol::turn::{ModelApi, ModelChoice, TurnRequest};
 use protocol::version::PROTOCOL_VERSION;
@@ -25,7 +26,7 @@ use crate::fake_store::FakeStore;
 use tokio::sync::Notify;
 
 /// What the model does when it is asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// A whole body at once.
     Body(String),
@@ -67,6 +68,8 @@ struct Inner {
     reads: usize,
     answers: VecDeque<Answer>,
     questions: Vec<(String, Value)>,
+    asked_at: Vec<Instant>,
+    asking_turns: Vec<String>,
     faults: HashMap<usize, Fault>,
     append_count: usize,
     page_records: usize,
@@ -178,6 +181,16 @@ impl FakeEdge {
         self.inner().questions.clone()
     }
 
+    /// How long after the end of the one before each question but the first came.
+    pub(crate) fn gaps(&self) -> Vec<Duration> {
+        self.inner().asked_at.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    /// The turns that the questions said they belong to.
+    pub(crate) fn asking_turns(&self) -> Vec<String> {
+        self.inner().asking_turns.clone()
+    }
+
     pub(crate) fn answers_left(&self) -> usize {
         self.inner().answers.len()
     }
@@ -203,7 +216,9 @@ async fn handle(State(edge): State<FakeEdge>, request: Request) -> Response {
         }
         Some(EdgeRoute::Model { provider, path }) => {
             let question = serde_json::from_slice(&body).unwrap();
-            edge.model(format!("{provider}{path}"), question).await
+            let turn = parts.headers.get(TURN_HEADER).and_then(|turn| turn.to_str().ok());
+            let turn = turn.unwrap_or_default().to_owned();
+            edge.model(format!("{provider}{path}"), question, turn).await
         }
         Some(EdgeRoute::Workspace(route)) => {
             edge.store(|store| store.serve(route, &parts.headers, body))
@@ -266,10 +281,12 @@ impl FakeEdge {
         json(200, &Head { head: head + append.items.len() as Sequence })
     }
 
-    async fn model(&self, path: String, question: Value) -> Response {
+    async fn model(&self, path: String, question: Value, turn: String) -> Response {
         let answer = {
             let mut inner = self.inner();
             inner.questions.push((path, question));
+            inner.asked_at.push(Instant::now());
+            inner.asking_turns.push(turn);
             inner.answers.pop_front()
         };
         match answer {

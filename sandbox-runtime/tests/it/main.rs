@@ -15,6 +15,7 @@ mod keeping;
 mod log;
 mod program;
 mod resume;
+mod retries;
 mod server;
 mod steering;
 mod tools;

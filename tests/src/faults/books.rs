@@ -182,8 +182,8 @@ mod tests {
     }
 
     fn finished(call: &str, status: ToolStatus) -> Item {
-        let (call, output) = (call.parse().unwrap(), String::new());
-        Item::ToolFinished(ToolFinished { call, status, output, duration_ms: 1 })
+        let (call, output, images) = (call.parse().unwrap(), String::new(), Vec::new());
+        Item::ToolFinished(ToolFinished { call, status, output, images, duration_ms: 1 })
     }
 
     fn found(items: Vec<Item>, times: usize) -> Findings {

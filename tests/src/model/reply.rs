@@ -168,7 +168,7 @@ fn refuse(status: u16, format: Format) -> Response {
     let body = axum::Json(wire::refusal(status, format));
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT);
     if status == 429 {
-        return (code, [("retry-after", "7")], body).into_response();
+        return (code, [("retry-after", "2")], body).into_response();
     }
     (code, body).into_response()
 }

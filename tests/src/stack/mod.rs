@@ -65,6 +65,7 @@ const SETTINGS: &[&str] = &[
     "OLLAMA_API_KEY",
     "OLLAMA_BASE_URL",
     "OPENAI_API",
+    "MODEL_RETRY_DELAY_MS",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "OPENROUTER_API_KEY",

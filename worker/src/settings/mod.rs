@@ -14,7 +14,7 @@ mod secret;
 mod tests;
 
 use protocol::Problem;
-use protocol::runtime::{ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS};
+use protocol::runtime::{ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_MODEL_RETRY_DELAY_MS};
 use protocol::turn::ModelChoice;
 
 pub(crate) use gateway::Gateway;
@@ -216,10 +216,10 @@ fn mid_turn(reader: &mut Reader<'_>) -> MidTurn {
     reader.word("MID_TURN_MESSAGES", &words).unwrap_or(MidTurn::Steer)
 }
 
-/// How long a model may be silent: the runtime has the defaults.
+/// How long a model may be silent, and how soon it is asked again: the runtime has the defaults.
 fn runtime_variables(reader: &mut Reader<'_>) -> Vec<(&'static str, String)> {
     let mut variables = Vec::new();
-    for name in [ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS] {
+    for name in [ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_MODEL_RETRY_DELAY_MS] {
         let checked = reader.optional(name, |text| match text.parse::<u32>() {
             Ok(ms) if ms > 0 => Ok(text.to_owned()),
             _ => Err(format!("{text:?} is no number of milliseconds")),

@@ -92,4 +92,12 @@ pub(super) enum Delta {
 #[derive(Debug, Deserialize)]
 pub(super) struct MessageDelta {
     pub(super) stop_reason: Option<String>,
+    pub(super) stop_details: Option<StopDetails>,
+}
+
+/// Why the model declined, in words for the user; may be absent
+/// (<https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons>).
+#[derive(Debug, Deserialize)]
+pub(super) struct StopDetails {
+    pub(super) explanation: Option<String>,
 }

@@ -10,7 +10,9 @@ use super::Registry;
 use crate::context::Prompt;
 use crate::edge::{Edge, Http};
 use crate::keeper::Keeper;
-use crate::limits::{MODEL_FIRST_BYTE_TIMEOUT, MODEL_IDLE_TIMEOUT, RUNNING_TURNS_MAX};
+use crate::limits::{
+    MODEL_FIRST_BYTE_TIMEOUT, MODEL_IDLE_TIMEOUT, MODEL_RETRY_DELAY_MIN, RUNNING_TURNS_MAX,
+};
 use crate::repository::store::EdgeStore;
 use crate::repository::vault::RepositoryOpener;
 use crate::settings::ModelTimeouts;
@@ -34,7 +36,11 @@ fn stuck() -> Stuck {
     let workspace = Workspace::open(folder.path()).unwrap();
     let tools = Gateway::new(workspace.clone()).unwrap();
     let prompt = Prompt::new(&workspace, tools.specs());
-    let timeouts = ModelTimeouts { first_byte: MODEL_FIRST_BYTE_TIMEOUT, idle: MODEL_IDLE_TIMEOUT };
+    let timeouts = ModelTimeouts {
+        first_byte: MODEL_FIRST_BYTE_TIMEOUT,
+        idle: MODEL_IDLE_TIMEOUT,
+        retry_delay: MODEL_RETRY_DELAY_MIN,
+    };
     let http = Http::new(url).unwrap();
     let store = Arc::new(EdgeStore::new(http.clone(), Handle::current()));
     let root = folder.path().to_owned();

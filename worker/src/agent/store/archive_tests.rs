@@ -51,6 +51,7 @@ fn begin(sql: &Memory, session: &SessionId, name: &str, records: usize) {
             call: "c".parse().unwrap(),
             status: ToolStatus::Ok,
             output: format!("output {n} of {name}: \"ä\"\n"),
+            images: Vec::new(),
             duration_ms: 1,
         };
         append(sql, session, name, Item::ToolFinished(finished));

@@ -1,6 +1,6 @@
 //! The outbox: what is to be sent, in order per chat, each row with its idempotency key.
 
-use protocol::session::{Block, Item, Outcome, Stop};
+use protocol::session::{AssistantMessage, Block, Item, Outcome, Stop};
 use protocol::{SessionId, TurnId};
 
 use super::super::outbox::Next;
@@ -55,7 +55,8 @@ pub(super) fn put(
     if targets.is_empty() {
         return Ok(());
     }
-    let Answer { text: mut answer, problem } = answer(sql, session, turn)?;
+    let Answer { text: said, remarks, problem } = answer(sql, session, turn)?;
+    let mut answer = [said.clone(), remarks].join("\n\n").trim_end().to_owned();
     let ended = jobs::ended(sql, turn, problem.as_deref(), now_ms)?;
     for job in &ended.paused {
         let note = format!(
@@ -66,7 +67,8 @@ pub(super) fn put(
     }
     if is_scheduled(sql, turn)? {
         // Nothing that needs the person, or a failure that they know of already.
-        let is_quiet = answer.trim() == NOTHING_TO_SAY && problem.is_none();
+        let is_quiet =
+            said.trim() == NOTHING_TO_SAY && ended.paused.is_empty() && problem.is_none();
         if is_quiet || (problem.is_some() && !ended.is_news) {
             return Ok(());
         }
@@ -111,6 +113,8 @@ struct Answer {
     /// What the model said last before each message that joined and before the end, and how the
     /// turn ended where it did not end well.
     text: String,
+    /// What the person must know of the last answer, besides its words; often nothing.
+    remarks: String,
     /// Why it failed.
     problem: Option<String>,
 }
@@ -123,12 +127,14 @@ fn answer(sql: &dyn Sql, session: &SessionId, turn: &TurnId) -> Result<Answer, S
     let (mut parts, mut outcome) = (Vec::new(), Outcome::Completed);
     // What the model said last, and whether it had nothing more to do then.
     let (mut said, mut is_over) = (String::new(), false);
+    let mut remarks = String::new();
     for row in &rows {
         let item: Item = serde_json::from_str(text(row, 0)?)
             .map_err(|source| SqlError::Stored { what: "log item", source })?;
         match item {
             Item::Assistant(message) => {
                 is_over = message.stop != Stop::ToolUse;
+                remarks = remarks_on(&message);
                 let new = texts(&message.blocks);
                 if !new.is_empty() {
                     said = new;
@@ -156,7 +162,18 @@ fn answer(sql: &dyn Sql, session: &SessionId, turn: &TurnId) -> Result<Answer, S
         Outcome::Completed => None,
     };
     parts.retain(|part| !part.is_empty());
-    Ok(Answer { text: parts.join("\n\n"), problem })
+    Ok(Answer { text: parts.join("\n\n"), remarks, problem })
+}
+
+/// That the answer was cut, and that another model than the chosen one gave it.
+fn remarks_on(message: &AssistantMessage) -> String {
+    let cut = (message.stop == Stop::MaxTokens)
+        .then(|| "(Cut at the output limit; say \"go on\".)".to_owned());
+    let instead = message
+        .instead_of
+        .as_ref()
+        .map(|absent| format!("(Answered by {}; {absent} did not answer.)", message.model));
+    [cut, instead].into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
 fn texts(blocks: &[Block]) -> String {

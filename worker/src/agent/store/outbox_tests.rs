@@ -90,6 +90,28 @@ fn an_answer_before_a_late_message_was_told_to_nobody() {
 }
 
 #[test]
+fn an_answer_that_was_cut_or_came_from_another_model_says_so() {
+    let sql = Memory::new();
+    let answer = |text: &str| {
+        let Item::Assistant(message) = says(text) else { unreachable!() };
+        let (model, instead_of) = ("b/y".into(), Some("a/x".into()));
+        AssistantMessage { model, instead_of, ..message }
+    };
+    hear(&sql, "hook", "a", None);
+    let cut = AssistantMessage { stop: Stop::MaxTokens, ..answer("a long st") };
+    run(&sql, "t1", vec![Item::Assistant(cut)], Outcome::Completed);
+    hear(&sql, "schedule", "b", Some(("hook", "hook:ci")));
+    let quiet = Item::Assistant(answer("HEARTBEAT_OK"));
+    run(&sql, "t2", vec![quiet], Outcome::Completed);
+    let texts: Vec<String> = due(&sql).into_iter().map(|row| row.text).collect();
+    assert_eq!(
+        texts,
+        ["a long st\n\n(Cut at the output limit; say \"go on\".)\n\
+          (Answered by b/y; a/x did not answer.)"]
+    );
+}
+
+#[test]
 fn a_failed_turn_says_why_and_a_quiet_one_nothing() {
     let sql = Memory::new();
     hear(&sql, "hook", "a", None);

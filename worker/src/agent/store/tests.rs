@@ -49,6 +49,7 @@ fn tool_finished(output: &str) -> Item {
         call: "c".parse().unwrap(),
         status: ToolStatus::Ok,
         output: output.to_owned(),
+        images: Vec::new(),
         duration_ms: 1,
     })
 }
