@@ -8,6 +8,11 @@
 //! | `POST /model/{provider}/{path}` | the provider's own | the provider's own, streamed |
 //! | `… /workspace/…` | restic's REST protocol, see [`workspace`](crate::workspace) | |
 //! | `POST /report` | [`LastWords`] | 204 |
+//! | `POST /fetch` | [`FetchRequest`](crate::egress::FetchRequest) | the page, streamed |
+//! | `POST /egress` | [`EgressReport`](crate::egress::EgressReport) | 204 |
+//!
+//! Beside this host there are those below [`VIA_SUFFIX`](crate::egress::VIA_SUFFIX), which take any
+//! method and path.
 //!
 //! The caller's agent and epoch are never in the request: they are properties of the interception
 //! that carries it, so they cannot be forged. A caller of a former epoch hears 409 `stale_epoch`.
@@ -61,6 +66,10 @@ pub enum EdgeRoute {
     Workspace(WorkspaceRoute),
     /// The runtime says why it is about to end badly.
     Report,
+    /// Fetch a page of the internet.
+    Fetch,
+    /// The runtime says what its commands have called.
+    Egress,
 }
 
 impl EdgeRoute {
@@ -68,7 +77,11 @@ impl EdgeRoute {
     pub fn method(&self) -> Method {
         match self {
             Self::SessionHead { .. } | Self::SessionRead { .. } => Method::Get,
-            Self::SessionAppend { .. } | Self::Model { .. } | Self::Report => Method::Post,
+            Self::SessionAppend { .. }
+            | Self::Model { .. }
+            | Self::Report
+            | Self::Fetch
+            | Self::Egress => Method::Post,
             Self::Workspace(route) => route.method(),
         }
     }
@@ -84,6 +97,8 @@ impl EdgeRoute {
             Self::Model { provider, path } => format!("/model/{provider}{path}"),
             Self::Workspace(route) => format!("/workspace{}", route.path()),
             Self::Report => "/report".into(),
+            Self::Fetch => "/fetch".into(),
+            Self::Egress => "/egress".into(),
         }
     }
 
@@ -111,6 +126,8 @@ impl EdgeRoute {
                 Self::Workspace(WorkspaceRoute::parse(method, below, query)?)
             }
             ["report"] => Self::Report,
+            ["fetch"] => Self::Fetch,
+            ["egress"] => Self::Egress,
             _ => return None,
         };
         (route.method().as_str() == method).then_some(route)

@@ -9,6 +9,7 @@
 
 pub mod chat;
 pub mod edge;
+pub mod egress;
 pub mod ids;
 pub mod limits;
 pub mod object;

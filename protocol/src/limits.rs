@@ -40,5 +40,18 @@ pub const LAST_WORDS_BYTES_MAX: usize = 4 * 1024;
 /// index or a snapshot is far smaller.
 pub const REPOSITORY_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// Most bytes of a page that is fetched for the agent: long documents have one or two megabytes of
+/// HTML, and the runtime holds one such page in memory, twice over while it makes text of it.
+pub const FETCH_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Longest URL that is fetched, in bytes: what servers commonly take.
+pub const URL_BYTES_MAX: usize = 8 * 1024;
+
+/// Most hosts in one report of what the container's commands called.
+pub const EGRESS_REPORT_HOSTS_MAX: usize = 128;
+
+/// Longest host in such a report, in bytes: a name of the greatest length (RFC 1035) and a port.
+pub const EGRESS_HOST_BYTES_MAX: usize = 253 + 6;
+
 const _: () = assert!(MESSAGE_TEXT_BYTES_MAX * 6 < ITEM_BYTES_MAX);
 const _: () = assert!(PAGE_BYTES_MAX >= ITEM_BYTES_MAX);

@@ -34,6 +34,12 @@ pub const ENV_EPOCH: &str = "EPOCH";
 /// Environment variable: the folder the agent works in.
 pub const ENV_WORKSPACE: &str = "WORKSPACE_DIR";
 
+/// Environment variable: how far the agent's own commands reach: `open`, `allowlist` or `closed`.
+pub const ENV_INTERNET: &str = "SANDBOX_INTERNET";
+/// Environment variable: hosts for which the edge adds a secret, and the secret's name (never its
+/// value): `api.github.com=GITHUB_TOKEN,*.example.com=OTHER`.
+pub const ENV_EGRESS_HOSTS: &str = "EGRESS_HOSTS";
+
 /// Environment variable: longest silence before a model's first byte, in milliseconds.
 pub const ENV_MODEL_FIRST_BYTE_MS: &str = "MODEL_FIRST_BYTE_TIMEOUT_MS";
 /// Environment variable: longest silence in the middle of a model's answer, in milliseconds.

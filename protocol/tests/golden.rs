@@ -9,7 +9,10 @@ use std::path::Path;
 
 use protocol::chat::{ClientFrame, ServerFrame};
 use protocol::edge::{Append, Head, LastWords, Page};
-use protocol::object::{Accepted, Envelope, Restored};
+use protocol::egress::{EgressNotes, EgressReport, FetchRequest};
+use protocol::object::{
+    Accepted, CallGrant, CallRequest, CallSettled, Envelope, Restored, UsageReport,
+};
 use protocol::runtime::{Health, Steer};
 use protocol::turn::{TurnEvent, TurnRequest};
 use protocol::workspace::{ListedFile, Maintenance, WorkspaceEvent, WorkspaceOpening};
@@ -57,6 +60,10 @@ fn every_golden_line_reads_and_writes_back() {
     check::<ClientFrame>("client_frame.jsonl");
     check::<ServerFrame>("server_frame.jsonl");
     check::<Envelope>("envelope.jsonl");
+    check::<CallRequest>("call_request.jsonl");
+    check::<CallGrant>("call_grant.jsonl");
+    check::<UsageReport>("usage_report.jsonl");
+    check::<CallSettled>("call_settled.jsonl");
     check::<Accepted>("accepted.jsonl");
     check::<Restored>("restored.jsonl");
     check::<Steer>("steer.jsonl");
@@ -65,6 +72,9 @@ fn every_golden_line_reads_and_writes_back() {
     check::<WorkspaceOpening>("workspace_opening.jsonl");
     check::<WorkspaceEvent>("workspace_event.jsonl");
     check::<Maintenance>("maintenance.jsonl");
+    check::<FetchRequest>("fetch_request.jsonl");
+    check::<EgressReport>("egress_report.jsonl");
+    check::<EgressNotes>("egress_notes.jsonl");
 }
 
 #[test]

@@ -45,6 +45,8 @@ fn edge_route() -> impl Strategy<Value = EdgeRoute> {
             .prop_map(|(provider, path)| EdgeRoute::Model { provider, path }),
         workspace_route().prop_map(EdgeRoute::Workspace),
         Just(EdgeRoute::Report),
+        Just(EdgeRoute::Fetch),
+        Just(EdgeRoute::Egress),
     ]
 }
 
@@ -68,12 +70,15 @@ fn object_route() -> impl Strategy<Value = ObjectRoute> {
     prop_oneof![
         Just(ObjectRoute::ChatSocket),
         Just(ObjectRoute::ModelGrant),
+        Just(ObjectRoute::ModelSettle),
+        Just(ObjectRoute::Usage),
         prop::sample::select(vec![Access::Read, Access::Add, Access::Delete])
             .prop_map(ObjectRoute::WorkspaceGrant),
         Just(ObjectRoute::OwnerGrant),
         "[0-9a-f]{64}".prop_map(|name| ObjectRoute::SnapshotStored { name: name.parse().unwrap() }),
         Just(ObjectRoute::WorkspacePassword),
         Just(ObjectRoute::Report),
+        Just(ObjectRoute::Egress),
         Just(ObjectRoute::Accept),
         proptest::option::of(id())
             .prop_map(|s| ObjectRoute::Export { session: s.map(|s| s.parse().unwrap()) }),

@@ -20,6 +20,20 @@ pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result
     }
 }
 
+/// The same for a look that waits itself.
+pub async fn until_async<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> Result<T> {
+    let deadline = Instant::now() + CONDITION;
+    loop {
+        if let Some(found) = look().await {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            bail!("{what}: not within {CONDITION:?}");
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 /// Waits until `holds` is true.
 pub async fn until_true(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
     until(what, || holds().then_some(())).await

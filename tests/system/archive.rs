@@ -206,13 +206,7 @@ async fn exports(stack: &Stack, past: &[Record]) -> Result<()> {
 
 /// Gives a command and its answer.
 async fn command(stack: &Stack, text: &str) -> Result<String> {
-    let mut chat = Chat::open(&stack.url, LONG, 0).await?;
-    let wanted = chat.send(text).await?;
-    chat.until(|frame| match frame {
-        ServerFrame::Notice { id, text } if id == wanted => Some(text),
-        _ => None,
-    })
-    .await
+    Chat::open(&stack.url, LONG, 0).await?.command(text).await
 }
 
 async fn by_itself(stack: &Stack) -> Result<()> {

@@ -47,7 +47,9 @@ ask forged-epoch -H 'x-pagurus-epoch: 1' -H 'x-pagurus-agent: other' "$edge/sess
 /// Asks the model with forged headers; the answer comes from the scripted model.
 const FORGED: &str = r#"
 word=$(printf '%s%s' forged -call)
-curl -sS -m 20 -H 'content-type: application/json' -H 'x-api-key: forged' \
+turn=$(curl -sS "http://edge.internal/session/inside-out/records?from=1" \
+  | grep -o '"turn":"[^"]*"' | tail -n 1 | cut -d '"' -f 4)
+curl -sS -H "x-pagurus-turn: $turn" -m 20 -H 'content-type: application/json' -H 'x-api-key: forged' \
   -H 'authorization: Bearer forged' -H 'x-forwarded-for: forged' -H 'anthropic-version: 2023-06-01' \
   -d '{"model":"m","max_tokens":1,"stream":true,"messages":[{"role":"user","content":"'$word'"}]}' \
   http://edge.internal/model/anthropic/v1/messages

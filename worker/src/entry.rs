@@ -21,7 +21,7 @@ const AGENT: &str = "main";
 /// Answers a request.
 pub(crate) async fn handle(request: &mut Request, env: &Env, context: &Context) -> Response {
     if let Some(caller) = loopback::caller(context) {
-        return services::serve(request, env, &caller).await;
+        return services::serve(request, env, context, &caller).await;
     }
     let response = from_outside(request, env).await;
     response.unwrap_or_else(|problem| http::problem(&problem, None))
@@ -64,6 +64,7 @@ async fn from_outside(request: &mut Request, env: &Env) -> Result<Response, Prob
         }
         Route::Hook(name) => hook_in(request, env, &settings, &name).await,
         Route::Export(session) => ask(env, &ObjectRoute::Export { session }).await,
+        Route::Usage => ask(env, &ObjectRoute::Usage).await,
         Route::Backup => ask(env, &ObjectRoute::ControlExport).await,
         Route::Restore => ask(env, &ObjectRoute::ControlRestore).await,
         Route::Faults => faults(request, env).await,

@@ -4,9 +4,11 @@
 mod agent;
 mod auth;
 mod channels;
+mod egress;
 mod entry;
 mod keys;
 mod limits;
+mod models;
 mod platform;
 mod ports;
 mod routes;

@@ -1,9 +1,58 @@
 //! Bounds of the Worker and the agent object. Bounds that the container must share are in
 //! `protocol::limits`.
 
-/// Largest request to a model, in bytes: a million tokens of text are about 4 MB; images and long
-/// histories beside them fit in the rest. The Worker streams it and never holds it.
-pub(crate) const MODEL_REQUEST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+use protocol::limits::{EGRESS_HOST_BYTES_MAX, EGRESS_REPORT_HOSTS_MAX};
+
+/// Largest request to a model, in bytes: a million tokens of text are about 4 MB, and a few images
+/// beside them fit in the rest. It is held while the call is granted.
+pub(crate) const MODEL_REQUEST_BYTES_MAX: usize = 12 * 1024 * 1024;
+
+/// Bytes of requests to models that are held at once; more are told to come again. A Worker has
+/// 128 MiB.
+pub(crate) const MODEL_REQUESTS_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// Most tokens of one answer unless `MAX_OUTPUT_TOKENS` or the model's own limit says otherwise:
+/// enough for a long file, and little enough that what is set aside for a call stays small.
+pub(crate) const OUTPUT_TOKENS_DEFAULT: u32 = 16_000;
+
+/// Most models that stand in for the first.
+pub(crate) const FALLBACK_MODELS_MAX: usize = 5;
+
+/// Bytes of a request for which one token is set aside. Prose has four or five for each, source code
+/// about three, other scripts about two; JSON's own marks make up for the rest. What was really
+/// read is booked when the provider has counted.
+pub(crate) const REQUEST_BYTES_PER_TOKEN: u64 = 2;
+
+/// Tokens that an image is taken for, at most: the largest that any provider makes of one.
+pub(crate) const IMAGE_TOKENS_MAX: u64 = 8_000;
+
+/// Tries to tell the ledger what a call came to; after the last the call lapses in time.
+pub(crate) const SETTLE_ATTEMPTS_MAX: u32 = 5;
+
+/// Pause before the second try; so much longer before each further one.
+pub(crate) const SETTLE_PAUSE_MS: u64 = 100;
+
+/// Longest that an answer's end waits for its booking.
+pub(crate) const SETTLE_WAIT_MS_MAX: u64 = 1_000;
+
+/// How many tokens a second the fastest models write; what a broken answer counts with at most.
+pub(crate) const OUTPUT_TOKENS_PER_SECOND_MAX: u64 = 1_000;
+
+/// Longest model call: a turn lasts no longer. What was not settled by then is booked as estimated.
+pub(crate) const MODEL_CALL_MS_MAX: u64 = 60 * 60 * 1000;
+
+/// Largest message about a model call between the Worker and the object, in bytes: two names, a few
+/// numbers.
+pub(crate) const CALL_BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// How long usage is kept, in days: a year and the month that it is compared with.
+pub(crate) const USAGE_DAYS_KEPT: i32 = 400;
+
+/// Days that `/usage` shows.
+pub(crate) const USAGE_DAYS_SHOWN: i32 = 7;
+
+/// Most lines of each list that `/usage` shows.
+pub(crate) const USAGE_LINES_MAX: u64 = 10;
 
 /// Longest wait for a started container's first healthy answer. Cloudflare's p95 start is 7 to 24
 /// seconds; a slower one is better told than waited for.
@@ -257,6 +306,74 @@ pub(crate) const ADOPTED_SEGMENTS_MAX: usize = 500;
 /// How far above the exported epoch a restored agent begins: more lives than a container has between
 /// two exports.
 pub(crate) const RESTORE_EPOCHS: u64 = 1_000;
+
+/// Longest that a name which was found public is not looked up again. What it resolves to may change
+/// at any time; the platform looks it up for itself anyway.
+pub(crate) const RESOLVED_KEPT_MS_MAX: u64 = 60_000;
+
+/// Most names that are remembered so: an agent seldom visits more in a minute.
+pub(crate) const RESOLVED_NAMES_MAX: usize = 64;
+
+/// A day.
+pub(crate) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Days of the record of what left that are kept.
+pub(crate) const EGRESS_DAYS_KEPT: u64 = 30;
+
+/// Rows of that record for one day: far more hosts than a day's work has; 15,000 rows in all.
+pub(crate) const EGRESS_ROWS_PER_DAY_MAX: u64 = 500;
+
+/// Days of it that `/egress` shows.
+pub(crate) const EGRESS_DAYS_SHOWN: u64 = 7;
+
+/// Most lines that `/egress` shows.
+pub(crate) const EGRESS_SHOWN_MAX: u64 = 40;
+
+/// Largest notes for that record, and largest report of the container, in bytes: the most hosts of
+/// the greatest length, and what stands around each.
+pub(crate) const EGRESS_NOTES_BYTES_MAX: usize =
+    EGRESS_REPORT_HOSTS_MAX * (EGRESS_HOST_BYTES_MAX + 128) + 256;
+
+/// Largest request that is passed on to another host, in bytes. It streams and is never held; the
+/// platform's own bound on a request is 100 MB on most plans.
+pub(crate) const OUTBOUND_REQUEST_BYTES_MAX: u64 = 100 * 1000 * 1000;
+
+/// Largest answer that is passed back, in bytes; what is larger breaks off.
+pub(crate) const OUTBOUND_ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Longest wait for another host's first byte.
+pub(crate) const OUTBOUND_FIRST_BYTE_MS: u64 = 60_000;
+
+/// Longest silence in the middle of another host's answer.
+pub(crate) const OUTBOUND_IDLE_MS: u64 = 60_000;
+
+/// Longest wait for the first byte of a page, each redirect for itself.
+pub(crate) const FETCH_FIRST_BYTE_MS: u64 = 20_000;
+
+/// Longest wait for a whole page.
+pub(crate) const FETCH_MS_MAX: u64 = 60_000;
+
+/// Most redirects that are followed for a page: what browsers allow is 20, and 5 is common.
+pub(crate) const FETCH_REDIRECTS_MAX: usize = 5;
+
+/// Largest order to fetch a page, in bytes: a URL, escaped at worst, and its envelope.
+pub(crate) const FETCH_ORDER_BYTES_MAX: usize = 6 * protocol::limits::URL_BYTES_MAX + 256;
+
+/// Longest wait for the resolver of names.
+pub(crate) const RESOLVE_MS_MAX: u64 = 5_000;
+
+/// Largest answer of the resolver, in bytes: some hundred addresses.
+pub(crate) const RESOLVE_BYTES_MAX: usize = 32 * 1024;
+
+/// Most hosts of an allowlist, or of one secret: each is announced to the platform at every start.
+pub(crate) const EGRESS_HOSTS_MAX: usize = 100;
+
+/// Most secrets for other services.
+pub(crate) const EGRESS_SECRETS_MAX: usize = 32;
+
+/// Shortest secret for another service: a shorter one would be found by chance in what comes back,
+/// and taken out of it.
+pub(crate) const EGRESS_SECRET_CHARS_MIN: usize = 8;
 
 const _: () = assert!(LOG_RECORDS_KEPT >= REPLAY_RECORDS_MAX);
 const _: () = assert!(SEGMENT_RECORDS <= SEGMENT_RECORDS_MAX);

@@ -23,6 +23,8 @@ pub(crate) enum Route {
     Hook(String),
     /// The logs of all sessions, or of one.
     Export(Option<SessionId>),
+    /// What was spent on models, and what may be.
+    Usage,
     /// Copy the control tables to the bucket now.
     Backup,
     /// Fill an empty agent from the bucket.
@@ -63,6 +65,7 @@ const TABLE: &[(&str, &str, Route)] = &[
     ("GET", "/assets/icon.svg", Route::Asset(Asset::Icon)),
     ("GET", "/api/chat/socket", Route::ChatSocket),
     ("GET", "/api/export", Route::Export(None)),
+    ("GET", "/api/usage", Route::Usage),
     ("POST", "/api/backup", Route::Backup),
     ("POST", "/api/restore", Route::Restore),
     ("POST", "/faults", Route::Faults),
@@ -139,6 +142,7 @@ impl Route {
             Self::Workspace(..)
             | Self::WorkspacePassword(_)
             | Self::Export(_)
+            | Self::Usage
             | Self::Backup
             | Self::Restore => Lane::Api,
             Self::Hook(_) => Lane::Hook,
@@ -180,6 +184,7 @@ mod tests {
                 "GET /assets/icon.svg Web",
                 "GET /api/chat/socket Web",
                 "GET /api/export Api",
+                "GET /api/usage Api",
                 "POST /api/backup Api",
                 "POST /api/restore Api",
                 "POST /faults Faults",

@@ -214,6 +214,16 @@ impl Chat {
         .await
     }
 
+    /// Gives a command and gives its answer.
+    pub async fn command(&mut self, text: &str) -> Result<String> {
+        let wanted = self.send(text).await?;
+        self.until(|frame| match frame {
+            ServerFrame::Notice { id, text } if id == wanted => Some(text),
+            _ => None,
+        })
+        .await
+    }
+
     /// Sends a message and waits for the end of its turn.
     pub async fn ask(&mut self, text: &str) -> Result<Answer> {
         self.send(text).await?;

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use super::plan::{self, Action};
 use crate::model::rules;
-use crate::model::wire::{self, Format};
+use crate::model::wire::{self, Format, Voice};
 
 /// How an answer goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +84,9 @@ async fn answer(State(state): State<Arc<Played>>, body: Bytes) -> Response {
     }
     let messages = request.get("messages").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut events = match plan::next(&messages, &state.effects) {
-        Action::Say(text) => wire::text_events(&text, Format::Anthropic),
+        Action::Say(text) => wire::text_events(&text, Voice::plain(Format::Anthropic)),
         Action::Call { id, name, arguments } => {
-            wire::tool_events(&id, name, &arguments, Format::Anthropic)
+            wire::tool_events(&id, name, &arguments, Voice::plain(Format::Anthropic))
         }
     };
     let trouble = state.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();

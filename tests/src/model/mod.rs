@@ -1,4 +1,4 @@
-//! A model that follows a script, over the real wire formats of Anthropic and `OpenAI`.
+//! A model that follows a script, over the real wire formats of Anthropic and both of `OpenAI`.
 //!
 //! Invariant: each entry of a script answers one call, in order; a call beyond the script is
 //! answered 500 and counted, so that [`ScriptedModel::assert_done`] tells.
@@ -28,6 +28,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 pub use reply::Reply;
+pub use wire::Counts;
 
 use crate::limits::MODEL_CLOSE;
 use crate::wait;
@@ -47,6 +48,8 @@ pub struct Call {
     pub body: Arc<Value>,
     /// Size of the body.
     pub bytes: usize,
+    /// What the answer said was used; nothing for one that did not reach its end.
+    pub counts: Option<Counts>,
     /// Why a real provider would have refused it.
     pub complaint: Option<String>,
     /// When it had arrived.
@@ -192,6 +195,11 @@ impl ScriptedModel {
         book.calls.iter().filter(|call| all || call.topic == self.topic).cloned().collect()
     }
 
+    /// What all whole answers so far said was used; of a topic, its own.
+    pub fn counted(&self) -> Counts {
+        self.calls().iter().filter_map(|call| call.counts).sum()
+    }
+
     /// Forgets the calls so far, whose bodies take room.
     pub fn forget(&self) {
         self.book().calls.clear();
@@ -272,20 +280,25 @@ fn note(
 ) -> (Reply, Scene) {
     let topic = book.topic_of(&String::from_utf8_lossy(body));
     let number = book.calls.len();
+    let format = Format::of(uri.path());
+    let counts = Counts::of(number, body.len(), format);
+    let script = book.scripts.entry(topic.clone()).or_default();
+    let reply = script.replies.pop_front();
+    script.beyond += usize::from(reply.is_none());
+    let scene =
+        Scene { gate: Arc::clone(&script.gate), left: Arc::clone(&script.left), number, counts };
+    let reply = reply.unwrap_or(Reply::Status(500));
     let parsed = serde_json::from_slice(body).unwrap_or(Value::Null);
     book.calls.push(Call {
-        topic: topic.clone(),
+        topic,
         path: uri.path().to_owned(),
         headers,
-        complaint: rules::complaint(&parsed, Format::of(uri.path())),
+        counts: reply.is_whole().then_some(counts),
+        complaint: rules::complaint(&parsed, format),
         body: Arc::new(parsed),
         bytes: body.len(),
         arrived,
         took: Duration::ZERO,
     });
-    let script = book.scripts.entry(topic).or_default();
-    let reply = script.replies.pop_front();
-    script.beyond += usize::from(reply.is_none());
-    let scene = Scene { gate: Arc::clone(&script.gate), left: Arc::clone(&script.left), number };
-    (reply.unwrap_or(Reply::Status(500)), scene)
+    (reply, scene)
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::wire::{self, Format};
+use super::wire::{self, Counts, Format, Voice};
 use crate::limits::MODEL_PING;
 
 /// How one call is answered.
@@ -47,6 +47,8 @@ pub enum Reply {
     Garbage,
     /// A whole answer that says nothing.
     Nothing,
+    /// An answer with headers of a gateway's.
+    Headed(&'static [(&'static str, &'static str)], Box<Reply>),
     /// The answer, but only when somebody calls `release`.
     Held(String),
     /// Text at once, signs of life, and the rest when somebody calls `release`.
@@ -58,6 +60,27 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// Whether the answer reaches its end, with its counts in it.
+    pub(super) fn is_whole(&self) -> bool {
+        match self {
+            Self::Text(_)
+            | Self::Tool { .. }
+            | Self::Nothing
+            | Self::Held(_)
+            | Self::Paused { .. } => true,
+            Self::Headed(_, reply) => reply.is_whole(),
+            Self::Status(_)
+            | Self::Cut(_)
+            | Self::CutTool { .. }
+            | Self::ErrorEvent(_)
+            | Self::Silence
+            | Self::Stall(_)
+            | Self::Garbage => false,
+        }
+    }
+}
+
 /// What the answering of one call needs beside its script.
 #[derive(Debug, Clone)]
 pub(super) struct Scene {
@@ -67,44 +90,56 @@ pub(super) struct Scene {
     pub(super) left: Arc<AtomicUsize>,
     /// The call's number, which makes tool calls' names differ.
     pub(super) number: usize,
+    /// What the answer says was used.
+    pub(super) counts: Counts,
 }
 
 pub(super) async fn respond(scene: Scene, reply: Reply, format: Format) -> Response {
+    let voice = Voice { format, counts: scene.counts };
     match reply {
-        Reply::Text(text) => whole(wire::text_events(&text, format)),
+        Reply::Text(text) => whole(wire::text_events(&text, voice)),
         Reply::Tool { name, arguments } => {
             let id = format!("call_{}", scene.number);
-            whole(wire::tool_events(&id, &name, &arguments, format))
+            whole(wire::tool_events(&id, &name, &arguments, voice))
         }
-        Reply::Nothing => whole(wire::text_events("", format)),
+        Reply::Nothing => whole(wire::text_events("", voice)),
         Reply::Held(text) => {
             let leaving = Leaving::watch(&scene);
             scene.gate.notified().await;
             leaving.stays();
-            whole(wire::text_events(&text, format))
+            whole(wire::text_events(&text, voice))
         }
-        Reply::Paused { said, rest } => paused(&scene, &said, &rest, format),
+        Reply::Headed(headers, reply) => {
+            let mut response = Box::pin(respond(scene, *reply, format)).await;
+            for (name, value) in headers {
+                let value = axum::http::HeaderValue::from_static(value);
+                response.headers_mut().insert(*name, value);
+            }
+            response
+        }
+        Reply::Paused { said, rest } => paused(&scene, &said, &rest, voice),
         Reply::Status(status) => refuse(status, format),
-        Reply::Cut(text) => whole(wire::text_begin(&text, format)),
+        Reply::Cut(text) => whole(wire::text_begin(&text, voice)),
         Reply::CutTool { name, arguments } => {
             let id = format!("call_{}", scene.number);
-            whole(wire::tool_begin(&id, &name, &arguments, format))
+            whole(wire::tool_begin(&id, &name, &arguments, voice))
         }
         Reply::ErrorEvent(text) => {
-            let mut events = wire::text_begin(&text, format);
+            let mut events = wire::text_begin(&text, voice);
             events.push(wire::error_event(format));
             whole(events)
         }
         Reply::Silence => stalled(&scene, Vec::new()),
-        Reply::Stall(text) => stalled(&scene, wire::text_begin(&text, format)),
+        Reply::Stall(text) => stalled(&scene, wire::text_begin(&text, voice)),
         Reply::Garbage => whole(vec!["\u{0}\u{1}not a stream\n\n{{{".to_owned()]),
     }
 }
 
 /// The beginning, then signs of life until the release, then the rest.
-fn paused(scene: &Scene, said: &str, rest: &str, format: Format) -> Response {
-    let first = stream::iter(wire::text_begin(said, format));
-    let rest = wire::text_end(rest, format).concat();
+fn paused(scene: &Scene, said: &str, rest: &str, voice: Voice) -> Response {
+    let format = voice.format;
+    let first = stream::iter(wire::text_begin(said, voice));
+    let rest = wire::text_end(rest, said, voice).concat();
     let waiting = Some((Arc::clone(&scene.gate), Leaving::watch(scene), rest));
     let second = stream::unfold(waiting, move |waiting| async move {
         let (gate, leaving, rest) = waiting?;

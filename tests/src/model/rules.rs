@@ -11,7 +11,8 @@ use super::wire::Format;
 
 /// Why a provider would answer this request with 400; `None` when it would not.
 pub(crate) fn complaint(body: &Value, format: Format) -> Option<String> {
-    let messages = body["messages"].as_array().filter(|messages| !messages.is_empty());
+    let name = if format == Format::Responses { "input" } else { "messages" };
+    let messages = body[name].as_array().filter(|messages| !messages.is_empty());
     let Some(messages) = messages else { return Some("there are no messages".into()) };
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Some("no model is named".into());
@@ -19,7 +20,33 @@ pub(crate) fn complaint(body: &Value, format: Format) -> Option<String> {
     match format {
         Format::Anthropic => anthropic(body, messages),
         Format::OpenAi => openai(messages),
+        Format::Responses => responses(messages),
     }
+}
+
+/// Every call has its output, and none comes twice
+/// (<https://platform.openai.com/docs/api-reference/responses/create>).
+fn responses(items: &[Value]) -> Option<String> {
+    let mut open = BTreeSet::new();
+    for (place, item) in items.iter().enumerate() {
+        let id = item["call_id"].as_str().unwrap_or_default().to_owned();
+        match item["type"].as_str() {
+            Some("function_call") => {
+                if !open.insert(id.clone()) {
+                    return Some(format!("item {place} calls {id:?} again"));
+                }
+            }
+            Some("function_call_output") => {
+                if !open.remove(&id) {
+                    return Some(format!("item {place} answers {id:?}, which was not asked"));
+                }
+            }
+            Some("reasoning") => {}
+            Some("message") | None if !item["content"].is_null() => {}
+            kind => return Some(format!("item {place} is of the kind {kind:?}")),
+        }
+    }
+    (!open.is_empty()).then(|| format!("{open:?} are not answered"))
 }
 
 fn anthropic(body: &Value, messages: &[Value]) -> Option<String> {

@@ -7,6 +7,8 @@ use crate::limits::JOB_PROMPT_BYTES_MAX;
 pub(crate) const HELP: &str = "\
 `/status` – the container, the schedule, what waits
 `/stop` – stop the running turn
+`/usage` – what was spent, and what may be
+`/egress` – which hosts were called in the last days
 `/schedule` – list jobs
 `/schedule add at 2026-12-24T08:00 <prompt>` or `add in 20m <prompt>` – once
 `/schedule add every 2h <prompt>` – again and again
@@ -31,6 +33,10 @@ pub(crate) enum Command {
     Status,
     /// Stop the running turn.
     Stop,
+    /// What was spent.
+    Usage,
+    /// Which hosts were called.
+    Egress,
     /// The jobs.
     Jobs,
     /// A new job.
@@ -84,6 +90,8 @@ pub(crate) fn parse(text: &str, zone: &str, now_ms: u64) -> Option<Result<Comman
         ("help", _) => Ok(Command::Help),
         ("status", _) => Ok(Command::Status),
         ("stop", _) => Ok(Command::Stop),
+        ("usage", _) => Ok(Command::Usage),
+        ("egress", _) => Ok(Command::Egress),
         ("schedule", "") => Ok(Command::Jobs),
         ("schedule", rest) => schedule(rest, zone, now_ms),
         ("workspace", "start-empty") => Ok(Command::StartEmpty),

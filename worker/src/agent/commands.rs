@@ -17,6 +17,7 @@ use super::schedule::{Missed, Schedule, show};
 use super::store::inbox;
 use super::store::jobs::{self, Job};
 use super::store::{outbox, turns, workspace};
+use super::usage;
 use crate::limits::{JOB_HISTORY_MAX, JOBS_MAX};
 use crate::platform::clock::now_ms;
 use crate::platform::sockets::{self, Socket};
@@ -58,6 +59,7 @@ impl Core {
     ) -> Result<String, Problem> {
         match command {
             Command::Help => Ok(HELP.to_owned()),
+            Command::Usage => Ok(usage::text(&self.usage()?)),
             Command::Status => self.status(),
             Command::Stop => {
                 let running = turns::running_in(&self.sql, session);
@@ -69,6 +71,7 @@ impl Core {
                     None => Ok("Nothing runs here.".into()),
                 }
             }
+            Command::Egress => self.show_egress(),
             Command::Jobs => self.list_jobs(),
             Command::Add { schedule, prompt, missed } => {
                 // Of the message's own id, so that a repetition makes no second job.

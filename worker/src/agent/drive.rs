@@ -215,7 +215,7 @@ impl Core {
             head: page.head,
             records,
             model: model.clone(),
-            fallbacks: Vec::new(),
+            fallbacks: self.settings.fallbacks.clone(),
         })
     }
 }

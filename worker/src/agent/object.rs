@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use protocol::object::{AGENT_HEADER, EPOCH_HEADER, ObjectRoute};
-use protocol::{AgentId, Epoch, Problem, ProblemCode};
+use protocol::{AgentId, Problem, ProblemCode};
 use worker::{
     DurableObject, Env, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage,
     durable_object,
@@ -92,12 +92,17 @@ impl Agent {
         let epoch = http::header(request, EPOCH_HEADER).and_then(|text| text.parse().ok());
         match route {
             ObjectRoute::ChatSocket => self.open_socket(),
-            ObjectRoute::ModelGrant => self.grant(epoch),
+            ObjectRoute::ModelGrant => core.grant_call(epoch, request).await,
+            ObjectRoute::ModelSettle => core.settle_call(request).await,
             ObjectRoute::Session(route) => {
                 core.check_epoch(epoch)?;
                 core.serve_session(epoch, route, request).await
             }
+            ObjectRoute::Usage => Ok(http::json(200, &core.usage()?)),
             ObjectRoute::Report => core.hear_last_words(epoch, request).await,
+            ObjectRoute::Egress => {
+                core.note_egress(epoch, request).await.map(|()| http::empty(204))
+            }
             ObjectRoute::WorkspaceGrant(access) => {
                 core.grant_workspace(epoch, access).map(|()| http::empty(204))
             }
@@ -122,10 +127,5 @@ impl Agent {
             sockets::close(oldest, CLOSE_TOO_MANY, "too many pages are open");
         }
         http::switch_protocols(sockets::open(state)?)
-    }
-
-    fn grant(&self, epoch: Option<Epoch>) -> Result<Response, Problem> {
-        self.core.check_epoch(epoch)?;
-        Ok(http::empty(204))
     }
 }

@@ -248,6 +248,18 @@ pub(crate) fn show(ms: u64, zone: &str) -> String {
     }
 }
 
+/// The day of a time in a zone, as `2026-11-28`; in UTC where the zone is not known.
+pub(crate) fn day(ms: u64, zone: &str) -> String {
+    days_before(ms, zone, 0)
+}
+
+/// The day so many days before that of a time.
+pub(crate) fn days_before(ms: u64, zone: &str, days: i32) -> String {
+    let at = zoned(ms, zone).or_else(|_| zoned(ms, "UTC"));
+    let date = at.map(|at| at.date()).unwrap_or_default();
+    date.saturating_sub(jiff::Span::new().days(days)).to_string()
+}
+
 /// Whether there is such a time zone.
 pub(crate) fn is_zone(name: &str) -> bool {
     TimeZone::get(name).is_ok()

@@ -53,7 +53,11 @@ impl Core {
                 caller.inspect(|epoch| self.note_progress(*epoch));
                 Ok(http::json(200, &Head { head }))
             }
-            EdgeRoute::Model { .. } | EdgeRoute::Workspace(_) | EdgeRoute::Report => {
+            EdgeRoute::Model { .. }
+            | EdgeRoute::Workspace(_)
+            | EdgeRoute::Report
+            | EdgeRoute::Fetch
+            | EdgeRoute::Egress => {
                 Err(Problem::new(ProblemCode::NotFound, "This is no session's route."))
             }
         }

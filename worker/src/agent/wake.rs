@@ -11,7 +11,8 @@ use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use protocol::edge::LastWords;
 use protocol::problem::chain;
 use protocol::runtime::{
-    ENV_AGENT, ENV_EDGE_URL, ENV_EPOCH, ENV_PORT, Health, RUNTIME_PORT, RuntimeRoute,
+    ENV_AGENT, ENV_EDGE_URL, ENV_EGRESS_HOSTS, ENV_EPOCH, ENV_INTERNET, ENV_PORT, Health,
+    RUNTIME_PORT, RuntimeRoute,
 };
 use protocol::version::is_supported;
 use protocol::{Epoch, Problem, ProblemCode};
@@ -30,6 +31,7 @@ use crate::platform::container::{Container, ContainerError};
 use crate::platform::http::{self, Request, Response};
 use crate::platform::log as console;
 use crate::platform::loopback::ContainerIdentity;
+use crate::settings::egress::Internet;
 
 type Waking = Shared<LocalBoxFuture<'static, Result<Epoch, Problem>>>;
 
@@ -126,8 +128,7 @@ impl Core {
     async fn adopt(self: &Rc<Self>, container: &Container) -> Result<Option<Epoch>, Problem> {
         let (epoch, state) = self.lifecycle()?;
         if state.takes_turns() || matches!(state, Lifecycle::Starting { .. }) {
-            let identity = ContainerIdentity { agent: self.agent()?, epoch };
-            match container.intercept(&self.state, &identity).await {
+            match self.intercept(container, epoch).await {
                 Ok(()) if probe(container).await.is_ok_and(|health| health.epoch == epoch) => {
                     self.watch_exit(container, epoch);
                     self.enter(epoch, &state.healthy(Purpose::Turns, now_ms()))?;
@@ -203,26 +204,37 @@ impl Core {
         container: &Container,
         epoch: Epoch,
     ) -> Result<(), Problem> {
-        let agent = self.agent()?;
         let failed = |error: ContainerError| container_failed(&error);
         let mut variables = vec![
             (ENV_PORT, RUNTIME_PORT.to_string()),
             (ENV_EDGE_URL, format!("http://{}", protocol::edge::EDGE_HOST)),
-            (ENV_AGENT, agent.to_string()),
+            (ENV_AGENT, self.agent()?.to_string()),
             (ENV_EPOCH, epoch.to_string()),
+            (ENV_INTERNET, self.settings.egress.internet.as_str().to_owned()),
+            (ENV_EGRESS_HOSTS, self.settings.egress.told()),
         ];
         variables.extend(self.settings.runtime_variables.iter().cloned());
         if container.running() {
             container.destroy().await.map_err(failed)?;
         }
-        let identity = ContainerIdentity { agent, epoch };
-        container.intercept(&self.state, &identity).await.map_err(failed)?;
-        container.start(&variables, self.settings.internet).map_err(failed)?;
+        self.intercept(container, epoch).await.map_err(failed)?;
+        container
+            .start(&variables, self.settings.egress.internet == Internet::Open)
+            .map_err(failed)?;
         self.watch_exit(container, epoch);
         healthy(container, epoch).await?;
         // Without this the platform ends the container as soon as the object itself is idle.
         let stay_ms = self.settings.sleep_after_ms.unwrap_or(SLEEP_AFTER_MS_DEFAULT);
         container.keep_for(stay_ms + DRAIN_MS_MAX).await.map_err(failed)
+    }
+
+    /// Makes this Worker the way out of the container, as far as the owner lets anything out.
+    async fn intercept(&self, container: &Container, epoch: Epoch) -> Result<(), ContainerError> {
+        let agent = self.agent().map_err(|problem| ContainerError::new("naming it", &problem))?;
+        let identity = ContainerIdentity { agent, epoch, is_tls: false };
+        let allowed: Vec<String> =
+            self.settings.egress.allowed.iter().map(ToString::to_string).collect();
+        container.intercept(&self.state, &identity, &allowed).await
     }
 
     /// Whether the container of `epoch` is the current one and still answers.

@@ -7,6 +7,7 @@
 use std::future::Future;
 
 use protocol::edge::EDGE_HOST;
+use protocol::egress::VIA_SUFFIX;
 use protocol::runtime::{RUNTIME_PORT, RuntimeRoute};
 use wasm_bindgen::prelude::{JsCast, JsValue, wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
@@ -41,6 +42,12 @@ extern "C" {
         address: &str,
         target: &JsValue,
     ) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = interceptOutboundHttps)]
+    fn intercept_outbound_https(
+        this: &ContainerExtern,
+        host: &str,
+        target: &JsValue,
+    ) -> Result<Promise, JsValue>;
 }
 
 const SIGTERM: i32 = 15;
@@ -51,6 +58,13 @@ const SIGTERM: i32 = 15;
 pub(crate) struct ContainerError {
     doing: &'static str,
     why: String,
+}
+
+impl ContainerError {
+    /// What stood in the way was our own.
+    pub(crate) fn new(doing: &'static str, why: &dyn std::fmt::Display) -> Self {
+        Self { doing, why: why.to_string() }
+    }
 }
 
 fn failed(doing: &'static str) -> impl Fn(JsValue) -> ContainerError {
@@ -83,16 +97,29 @@ impl Container {
         self.container.running()
     }
 
-    /// Sends what the container asks of the edge host to this Worker, as `identity`. May be called
-    /// before a start and again for a running container.
+    /// Sends what the container asks of the edge, of the names below it and of the `allowed` hosts to
+    /// this Worker, as `identity`. May be called before a start and again for a running container.
+    /// `*` stands for any text in a host's name
+    /// (<https://developers.cloudflare.com/containers/configuration/outbound-traffic/>).
     pub(crate) async fn intercept(
         &self,
         state: &State,
         identity: &ContainerIdentity,
+        allowed: &[String],
     ) -> Result<(), ContainerError> {
         let doing = "redirecting the container's requests to the edge";
         let target = gateway(state, identity).map_err(failed(doing))?;
-        bounded(doing, self.container.intercept_outbound_http(EDGE_HOST, &target)).await
+        let via = format!("*.{VIA_SUFFIX}");
+        let plain = [EDGE_HOST, via.as_str()].into_iter().chain(allowed.iter().map(String::as_str));
+        for host in plain {
+            bounded(doing, self.container.intercept_outbound_http(host, &target)).await?;
+        }
+        let by_tls = ContainerIdentity { is_tls: true, ..identity.clone() };
+        let target = gateway(state, &by_tls).map_err(failed(doing))?;
+        for host in allowed {
+            bounded(doing, self.container.intercept_outbound_https(host, &target)).await?;
+        }
+        Ok(())
     }
 
     /// Starts the container with plain (never secret) variables. Returns at once.

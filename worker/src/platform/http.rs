@@ -151,6 +151,16 @@ pub(crate) fn response_header(response: &Response, name: &str) -> Option<String>
     response.headers().get(name).ok().flatten()
 }
 
+/// All fields of a request, their names in lower case.
+pub(crate) fn headers(request: &Request) -> Vec<(String, String)> {
+    request.headers().entries().collect()
+}
+
+/// All fields of a response, their names in lower case; one that is repeated comes as often.
+pub(crate) fn response_headers(response: &Response) -> Vec<(String, String)> {
+    response.headers().entries().collect()
+}
+
 /// The declared length of a request's body.
 pub(crate) fn content_length(request: &Request) -> Option<u64> {
     header(request, "content-length")?.parse().ok()
@@ -184,6 +194,66 @@ pub(crate) async fn read_bounded(
     Ok(body)
 }
 
+/// What is left to read of a response; `None` when it has no body.
+pub(crate) fn response_body(response: &mut Response) -> Result<Option<ByteStream>, Error> {
+    match response.body() {
+        worker::ResponseBody::Stream(_) => response.stream().map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The whole body of a response, refused as soon as it is known to be larger than `bytes_max`.
+pub(crate) async fn read_response(
+    response: &mut Response,
+    bytes_max: usize,
+) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    let stream = response_body(response).map_err(|error| error.to_string())?;
+    let Some(mut stream) = stream else { return Ok(body) };
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| error.to_string())?;
+        if body.len() + piece.len() > bytes_max {
+            return Err(format!("it has more than {bytes_max} bytes"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// A response with these fields, and with a body that is made while it is read if there is one.
+pub(crate) fn composed<S>(
+    status: u16,
+    headers: &[(String, String)],
+    pieces: Option<S>,
+) -> Result<Response, Problem>
+where
+    S: futures_util::Stream<Item = Result<Vec<u8>, Problem>> + 'static,
+{
+    let made = Headers::new();
+    for (name, value) in headers {
+        // A field that the platform will not take is left out; the rest is still an answer.
+        if let Err(error) = made.append(name, value) {
+            worker::console_error!("the header {name} could not be passed on: {error}");
+        }
+    }
+    let builder = ResponseBuilder::new().with_status(status).with_headers(made);
+    let Some(pieces) = pieces else { return Ok(builder.empty()) };
+    let pieces =
+        pieces.map(|piece| piece.map_err(|problem| worker::Error::RustError(problem.to_string())));
+    builder.from_stream(pieces).map_err(|error| internal("Streaming a body", &error))
+}
+
+/// `response` with these fields in place of its own, its body passed through unread.
+pub(crate) fn with_fields(response: Response, headers: &[(String, String)]) -> Response {
+    let made = Headers::new();
+    for (name, value) in headers {
+        if let Err(error) = made.append(name, value) {
+            worker::console_error!("the header {name} could not be passed on: {error}");
+        }
+    }
+    response.with_headers(made)
+}
+
 /// The body as JSON, bounded first.
 pub(crate) async fn read_json<T: serde::de::DeserializeOwned>(
     request: &mut Request,
@@ -202,6 +272,8 @@ pub(crate) enum Body {
     Empty,
     /// Text of our own.
     Text(String),
+    /// Bytes that were read whole.
+    Bytes(Vec<u8>),
     /// Another request's body, unread.
     Stream(JsValue),
 }
@@ -233,6 +305,7 @@ pub(crate) fn outgoing(
         .with_body(match body {
             Body::Empty => None,
             Body::Text(text) => Some(JsValue::from_str(&text)),
+            Body::Bytes(bytes) => Some(worker::js_sys::Uint8Array::from(bytes.as_slice()).into()),
             Body::Stream(stream) => Some(stream),
         });
     Request::new_with_init(url, &init)
@@ -241,6 +314,17 @@ pub(crate) fn outgoing(
 /// Sends a request to wherever its URL points.
 pub(crate) async fn send(request: Request) -> Result<Response, worker::Error> {
     worker::Fetch::Request(request).send().await
+}
+
+/// `response` with another body, which is made while it is read. A problem breaks it off.
+pub(crate) fn with_stream(
+    response: Response,
+    pieces: impl futures_util::Stream<Item = Result<Vec<u8>, Problem>> + 'static,
+) -> Result<Response, Problem> {
+    let pieces =
+        pieces.map(|piece| piece.map_err(|problem| worker::Error::RustError(problem.to_string())));
+    let (builder, _) = response.into_parts();
+    builder.from_stream(pieces).map_err(|error| internal("Streaming a body", &error))
 }
 
 /// `response` with only the named headers, its body passed through unread.

@@ -15,6 +15,9 @@ pub(crate) struct ContainerIdentity {
     pub(crate) agent: AgentId,
     /// Which life of the agent's container it is.
     pub(crate) epoch: Epoch,
+    /// Whether the platform took TLS apart to let us see its requests.
+    #[serde(default)]
+    pub(crate) is_tls: bool,
 }
 
 /// The container that a request came from; `None` when it came from outside.

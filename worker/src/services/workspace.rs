@@ -101,12 +101,7 @@ async fn asked(
     epoch: Option<Epoch>,
     route: &ObjectRoute,
 ) -> Result<(), Problem> {
-    let mut answer = object::call(env, agent, epoch, route, Body::Empty).await?;
-    if answer.status_code() == 204 {
-        return Ok(());
-    }
-    let why = answer.json::<Problem>().await;
-    Err(why.unwrap_or_else(|error| http::internal("Asking the agent's object", &error)))
+    super::asked(object::call(env, agent, epoch, route, Body::Empty).await?).await
 }
 
 /// One agent's repository.
@@ -209,7 +204,9 @@ impl Repository {
         let writing = Writing { sha256: Some(digest(name)), replace: false };
         let put = match http::unread_body(request) {
             Body::Stream(body) => self.bucket.write_stream(key, body, writing).await?,
-            Body::Empty | Body::Text(_) => self.bucket.write(key, Vec::new(), writing).await?,
+            Body::Empty | Body::Text(_) | Body::Bytes(_) => {
+                self.bucket.write(key, Vec::new(), writing).await?
+            }
         };
         // What is there under this name has this content: it was checked when it was written.
         match put {

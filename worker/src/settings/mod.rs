@@ -3,23 +3,36 @@
 //! Invariants: nothing else reads a variable or a secret; a secret leaves this module only inside
 //! [`Secret`], which neither prints nor serialises.
 
+mod caps;
+mod choice;
+pub(crate) mod egress;
+mod gateway;
+mod providers;
+mod reader;
 mod secret;
 #[cfg(test)]
 mod tests;
 
+use protocol::Problem;
 use protocol::runtime::{ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_MODEL_RETRY_DELAY_MS};
-use protocol::turn::{ModelApi, ModelChoice};
-use protocol::{Problem, ProblemCode};
+use protocol::turn::ModelChoice;
 
+pub(crate) use gateway::Gateway;
+pub(crate) use providers::Provider;
 pub(crate) use secret::Secret;
 
-use crate::platform::faults::{self, Faults, R2Faults};
+use egress::Egress;
+use gateway::Cloudflare;
+use reader::{Reader, base_url_checked, wrong};
 
+use crate::agent::ledger::Caps;
 use crate::agent::schedule::is_zone;
 use crate::channels::hook::HookSecret;
 use crate::limits::{
     API_TOKEN_CHARS_MIN, LOG_RECORDS_KEPT, SLEEP_AFTER_MS_DEFAULT, SLEEP_AFTER_MS_MIN,
 };
+use crate::models::{self, Model, Price, UNKNOWN};
+use crate::platform::faults::{self, Faults, R2Faults};
 
 /// Binding of the agent objects, as in `wrangler.toml`.
 pub(crate) const AGENT_BINDING: &str = "AGENT";
@@ -41,16 +54,24 @@ pub(crate) struct Settings {
     pub(crate) r2_delay_ms: u64,
     /// The model providers that have what they need.
     pub(crate) providers: Vec<Provider>,
+    /// The gateway that model calls pass through.
+    pub(crate) gateway: Option<Gateway>,
     /// What turns think with, or why they cannot.
     pub(crate) model: Result<ModelChoice, Problem>,
+    /// What they think with when that fails, in order.
+    pub(crate) fallbacks: Vec<ModelChoice>,
+    /// The owner's lines of the table of models.
+    owner_models: String,
+    /// The most that may be spent.
+    pub(crate) caps: Caps,
     /// How long the container stays without work; `None` for ever.
     pub(crate) sleep_after_ms: Option<u64>,
     /// The time zone of people who name none: an IANA name.
     pub(crate) time_zone: String,
     /// What becomes of a message that arrives while a turn runs.
     pub(crate) mid_turn: MidTurn,
-    /// Whether the agent's own commands reach the internet.
-    pub(crate) internet: bool,
+    /// What may leave the container, and with which secrets.
+    pub(crate) egress: Egress,
     /// Newest records of a session that stay rows; less than the default only with `dev_mode`.
     pub(crate) log_records_kept: u64,
     /// Variables that are handed on to the runtime as they are: name and checked value.
@@ -68,59 +89,6 @@ pub(crate) enum MidTurn {
     Queue,
 }
 
-/// A model provider.
-#[derive(Debug)]
-pub(crate) struct Provider {
-    /// Its name in `/model/<provider>/…` and before the slash in `MODEL`.
-    pub(crate) name: &'static str,
-    /// The wire format that it speaks.
-    pub(crate) api: ModelApi,
-    /// What the request path is appended to, without a trailing slash.
-    pub(crate) base_url: String,
-    /// The key that the edge adds; `None` for a provider that wants none.
-    pub(crate) key: Option<Secret>,
-}
-
-/// How a provider is set up by variables.
-struct ProviderTable {
-    name: &'static str,
-    api: ModelApi,
-    key: &'static str,
-    base_url: &'static str,
-    base_url_default: &'static str,
-    model_default: &'static str,
-}
-
-const PROVIDERS: &[ProviderTable] = &[
-    ProviderTable {
-        name: "anthropic",
-        api: ModelApi::AnthropicMessages,
-        key: "ANTHROPIC_API_KEY",
-        base_url: "ANTHROPIC_BASE_URL",
-        base_url_default: "https://api.anthropic.com",
-        model_default: "claude-sonnet-5",
-    },
-    ProviderTable {
-        name: "openai",
-        api: ModelApi::OpenaiChat,
-        key: "OPENAI_API_KEY",
-        base_url: "OPENAI_BASE_URL",
-        base_url_default: "https://api.openai.com/v1",
-        model_default: "gpt-5.1",
-    },
-];
-
-/// The provider that `cargo xtask dev` offers when there is no key.
-const DEMO: &str = "demo";
-
-/// Most tokens of one answer, for every model: far below the limits of current models, and enough
-/// for a long file.
-const MAX_OUTPUT_TOKENS: u32 = 16_000;
-
-/// Context assumed for every model until there is a table of known ones: what all current models of
-/// the providers above have at least.
-const CONTEXT_TOKENS: u32 = 128_000;
-
 impl Settings {
     /// The settings of a deployment.
     pub(crate) fn of(env: &crate::platform::Env) -> Self {
@@ -130,51 +98,35 @@ impl Settings {
 
     /// Reads all settings through `get`, which returns the text of a variable or secret.
     pub(crate) fn parse(get: &dyn Fn(&str) -> Option<String>) -> Self {
-        let get = |name: &str| get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
-        let mut problems = Vec::new();
-        let mut providers = Vec::new();
-        for table in PROVIDERS {
-            let Some(key) = get(table.key) else { continue };
-            let base_url = get(table.base_url).unwrap_or_else(|| table.base_url_default.into());
-            match base_url_checked(&base_url) {
-                Ok(base_url) => {
-                    let key = Some(Secret::new(key));
-                    providers.push(Provider { name: table.name, api: table.api, base_url, key });
-                }
-                Err(why) => problems.push(wrong(table.base_url, &why)),
-            }
-        }
-        let dev_mode = boolean(&get, "DEV_MODE", false, &mut problems);
-        let api_token = api_token(&get, &mut problems);
-        let (webhook_secret, webhook_reply_url) = webhook(&get, &mut problems);
-        let (faults, r2_delay_ms) = faults(&get, dev_mode, &mut problems);
-        demo_provider(&get, dev_mode, &mut providers, &mut problems);
-        let model = model(get("MODEL").as_deref(), &providers);
-        if let Err(problem) = &model {
-            problems.push(problem.clone());
-        }
-        let sleep_after_ms = sleep_after(&get, &mut problems);
-        let time_zone = time_zone(&get, &mut problems);
-        let mid_turn = mid_turn(&get, &mut problems);
-        let internet = boolean(&get, "SANDBOX_INTERNET", true, &mut problems);
-        let log_records_kept = log_records_kept(&get, dev_mode, &mut problems);
-        let runtime_variables = runtime_variables(&get, &mut problems);
+        let reader = &mut Reader::new(get);
+        let dev_mode = reader.boolean("DEV_MODE", false);
+        let cloudflare = Cloudflare::read(reader);
+        let gateway_key_of = choice::gateway_key_of(reader);
+        let mut providers = providers::read(reader, &cloudflare, &gateway_key_of);
+        providers.extend(providers::read_demo(reader, dev_mode));
+        let gateway = cloudflare.gateway;
+        let choices = choice::read(reader, &providers, gateway.is_some());
+        let (faults, r2_delay_ms) = faults(reader, dev_mode);
         Self {
             dev_mode,
-            api_token,
-            webhook_secret,
-            webhook_reply_url,
+            api_token: reader.optional("API_TOKEN", api_token),
+            webhook_secret: reader.optional("WEBHOOK_SECRET", HookSecret::parse),
+            webhook_reply_url: reader.optional("WEBHOOK_REPLY_URL", reply_url_checked),
             faults,
             r2_delay_ms,
             providers,
-            model,
-            sleep_after_ms,
-            time_zone,
-            mid_turn,
-            internet,
-            log_records_kept,
-            runtime_variables,
-            problems,
+            gateway,
+            model: choices.model,
+            fallbacks: choices.fallbacks,
+            owner_models: choices.owner_models,
+            caps: caps::read(reader),
+            sleep_after_ms: sleep_after(reader),
+            time_zone: time_zone(reader),
+            mid_turn: mid_turn(reader),
+            egress: egress(reader, dev_mode),
+            log_records_kept: log_records_kept(reader, dev_mode),
+            runtime_variables: runtime_variables(reader),
+            problems: std::mem::replace(reader, Reader::new(get)).into_problems(),
         }
     }
 
@@ -190,64 +142,40 @@ impl Settings {
     pub(crate) fn provider(&self, name: &str) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.name == name)
     }
-}
 
-fn wrong(name: &str, why: &str) -> Problem {
-    Problem::new(ProblemCode::Misconfigured, format!("The setting {name} is wrong: {why}."))
-        .remedy(format!("Set {name} again, or remove it to use the default."))
-}
-
-fn boolean(
-    get: &dyn Fn(&str) -> Option<String>,
-    name: &str,
-    default: bool,
-    problems: &mut Vec<Problem>,
-) -> bool {
-    match get(name).as_deref() {
-        None => default,
-        Some("true") => true,
-        Some("false") => false,
-        Some(other) => {
-            problems.push(wrong(name, &format!("{other:?} is neither true nor false")));
-            default
+    /// What is known of a provider's model, whether the provider is set up or not. What nobody sends
+    /// a bill for costs nothing.
+    pub(crate) fn known_model(&self, provider: &str, model: &str) -> Model {
+        let is_free = self.provider(provider).is_some_and(|provider| provider.is_free);
+        match models::find(&self.owner_models, provider, model) {
+            Some(known) => known,
+            None if is_free => Model { price: Price::default(), known: true, ..UNKNOWN },
+            None => UNKNOWN,
         }
     }
 }
 
-fn api_token(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Option<Secret> {
-    let token = get("API_TOKEN")?;
-    if token.chars().count() < API_TOKEN_CHARS_MIN {
-        problems.push(wrong(
-            "API_TOKEN",
-            &format!("it has less than {API_TOKEN_CHARS_MIN} characters"),
-        ));
-        return None;
+fn egress(reader: &mut Reader<'_>, dev_mode: bool) -> Egress {
+    let mut problems = Vec::new();
+    let egress = egress::parse(&|name| reader.text(name), dev_mode, &mut problems);
+    for problem in problems {
+        reader.note(problem);
     }
-    Some(Secret::new(token))
+    egress
 }
 
-fn time_zone(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> String {
-    let name = get("TIME_ZONE").unwrap_or_else(|| "UTC".into());
-    if is_zone(&name) {
-        return name;
+fn api_token(text: &str) -> Result<Secret, String> {
+    if text.chars().count() < API_TOKEN_CHARS_MIN {
+        return Err(format!("it has less than {API_TOKEN_CHARS_MIN} characters"));
     }
-    problems.push(wrong("TIME_ZONE", &format!("{name:?} is no time zone like Europe/Berlin")));
-    "UTC".into()
+    Ok(Secret::new(text.to_owned()))
 }
 
-fn webhook(
-    get: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Vec<Problem>,
-) -> (Option<HookSecret>, Option<String>) {
-    let secret = get("WEBHOOK_SECRET").and_then(|text| {
-        let parsed = HookSecret::parse(&text);
-        parsed.inspect_err(|why| problems.push(wrong("WEBHOOK_SECRET", why))).ok()
-    });
-    let url = get("WEBHOOK_REPLY_URL").and_then(|text| {
-        let checked = reply_url_checked(&text);
-        checked.inspect_err(|why| problems.push(wrong("WEBHOOK_REPLY_URL", why))).ok()
-    });
-    (secret, url)
+fn time_zone(reader: &mut Reader<'_>) -> String {
+    reader.checked("TIME_ZONE", "UTC".to_owned(), |name| {
+        let is_known = is_zone(name).then(|| name.to_owned());
+        is_known.ok_or_else(|| format!("{name:?} is no time zone like Europe/Berlin"))
+    })
 }
 
 /// A URL that answers may be sent to: what a base URL is, with a query if need be.
@@ -263,171 +191,56 @@ fn reply_url_checked(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn faults(
-    get: &dyn Fn(&str) -> Option<String>,
-    dev_mode: bool,
-    problems: &mut Vec<Problem>,
-) -> (bool, u64) {
-    let wanted = boolean(get, "FAULTS", false, problems);
+fn faults(reader: &mut Reader<'_>, dev_mode: bool) -> (bool, u64) {
+    let wanted = reader.boolean("FAULTS", false);
     if wanted && !dev_mode {
-        problems.push(wrong("FAULTS", "faults are for DEV_MODE=true only"));
+        reader.wrong("FAULTS", "faults are for DEV_MODE=true only");
+    }
+    if !wanted || !dev_mode {
         return (false, 0);
     }
-    let delay = get("FAULT_R2_DELAY_MS").filter(|_| wanted);
-    let delay_ms = delay.map_or(Ok(0), |text| text.parse()).unwrap_or_else(|error| {
-        problems.push(wrong("FAULT_R2_DELAY_MS", &format!("{error}")));
-        0
-    });
-    (wanted, delay_ms)
+    let milliseconds = |text: &str| text.parse().map_err(|error| format!("{error}"));
+    (true, reader.checked("FAULT_R2_DELAY_MS", 0, milliseconds))
 }
 
 /// `LOG_RECORDS_KEPT`, for tests that must not write thousands of records.
-fn log_records_kept(
-    get: &dyn Fn(&str) -> Option<String>,
-    dev_mode: bool,
-    problems: &mut Vec<Problem>,
-) -> u64 {
-    let name = "LOG_RECORDS_KEPT";
-    match get(name).map(|text| text.parse::<u64>()) {
-        None => LOG_RECORDS_KEPT,
-        Some(Ok(kept)) if dev_mode && (1..=LOG_RECORDS_KEPT).contains(&kept) => kept,
-        Some(_) => {
-            let why = format!("it is a number up to {LOG_RECORDS_KEPT}, for DEV_MODE=true only");
-            problems.push(wrong(name, &why));
-            LOG_RECORDS_KEPT
-        }
-    }
+fn log_records_kept(reader: &mut Reader<'_>, dev_mode: bool) -> u64 {
+    reader.checked("LOG_RECORDS_KEPT", LOG_RECORDS_KEPT, |text| match text.parse() {
+        Ok(kept) if dev_mode && (1..=LOG_RECORDS_KEPT).contains(&kept) => Ok(kept),
+        _ => Err(format!("it is a number up to {LOG_RECORDS_KEPT}, for DEV_MODE=true only")),
+    })
 }
 
-fn mid_turn(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> MidTurn {
-    let name = "MID_TURN_MESSAGES";
-    match get(name).as_deref() {
-        None | Some("steer") => MidTurn::Steer,
-        Some("queue") => MidTurn::Queue,
-        Some(other) => {
-            problems.push(wrong(name, &format!("{other:?} is neither steer nor queue")));
-            MidTurn::Steer
-        }
-    }
+fn mid_turn(reader: &mut Reader<'_>) -> MidTurn {
+    let words = [("steer", MidTurn::Steer), ("queue", MidTurn::Queue)];
+    reader.word("MID_TURN_MESSAGES", &words).unwrap_or(MidTurn::Steer)
 }
 
 /// How long a model may be silent: the runtime has the defaults.
-fn runtime_variables(
-    get: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Vec<Problem>,
-) -> Vec<(&'static str, String)> {
+fn runtime_variables(reader: &mut Reader<'_>) -> Vec<(&'static str, String)> {
     let mut variables = Vec::new();
     for name in [ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_MODEL_RETRY_DELAY_MS] {
-        let Some(text) = get(name) else { continue };
-        match text.parse::<u32>() {
-            Ok(ms) if ms > 0 => variables.push((name, text)),
-            _ => problems.push(wrong(name, &format!("{text:?} is no number of milliseconds"))),
-        }
+        let checked = reader.optional(name, |text| match text.parse::<u32>() {
+            Ok(ms) if ms > 0 => Ok(text.to_owned()),
+            _ => Err(format!("{text:?} is no number of milliseconds")),
+        });
+        variables.extend(checked.map(|text| (name, text)));
     }
     variables
 }
 
-fn base_url_checked(text: &str) -> Result<String, String> {
-    let after_scheme = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    match after_scheme {
-        None => Err("it does not begin with https:// or http://".into()),
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => Err("it names no host".into()),
-        Some(rest) if rest.contains(['?', '#', '@', ' ']) => {
-            Err("it holds a query, a fragment, a user name or a space".into())
-        }
-        Some(_) => Ok(text.trim_end_matches('/').to_owned()),
-    }
-}
-
-fn demo_provider(
-    get: &dyn Fn(&str) -> Option<String>,
-    dev_mode: bool,
-    providers: &mut Vec<Provider>,
-    problems: &mut Vec<Problem>,
-) {
-    let Some(url) = get("DEMO_MODEL_URL") else { return };
-    if !dev_mode {
-        problems.push(wrong("DEMO_MODEL_URL", "the demo model is for DEV_MODE=true only"));
-        return;
-    }
-    match base_url_checked(&url) {
-        Ok(base_url) => {
-            let api = ModelApi::AnthropicMessages;
-            providers.push(Provider { name: DEMO, api, base_url, key: None });
-        }
-        Err(why) => problems.push(wrong("DEMO_MODEL_URL", &why)),
-    }
-}
-
-/// `MODEL`, or the default model of the first provider that has a key.
-fn model(wanted: Option<&str>, providers: &[Provider]) -> Result<ModelChoice, Problem> {
-    let (name, model) = match wanted {
-        Some(wanted) => wanted.split_once('/').ok_or_else(|| {
-            wrong("MODEL", &format!("{wanted:?} is not of the form provider/model"))
-        })?,
-        None => default_model(providers)?,
-    };
-    let Some(provider) = providers.iter().find(|provider| provider.name == name) else {
-        return Err(provider_missing(name));
-    };
-    if model.is_empty() {
-        return Err(wrong("MODEL", "there is no model after the slash"));
-    }
-    Ok(ModelChoice {
-        provider: provider.name.to_owned(),
-        api: provider.api,
-        model: model.to_owned(),
-        max_output_tokens: MAX_OUTPUT_TOKENS,
-        context_tokens: CONTEXT_TOKENS,
-        thinking: None,
-        images: false,
-    })
-}
-
-fn default_model(providers: &[Provider]) -> Result<(&'static str, &'static str), Problem> {
-    let with_key =
-        PROVIDERS.iter().find(|table| providers.iter().any(|provider| provider.name == table.name));
-    match with_key {
-        Some(table) => Ok((table.name, table.model_default)),
-        None if providers.iter().any(|provider| provider.name == DEMO) => Ok((DEMO, "demo")),
-        None => Err(Problem::new(
-            ProblemCode::Misconfigured,
-            "No model provider has a key, so the agent cannot think.",
-        )
-        .remedy("Set the secret ANTHROPIC_API_KEY or OPENAI_API_KEY.")),
-    }
-}
-
-fn provider_missing(name: &str) -> Problem {
-    if let Some(table) = PROVIDERS.iter().find(|table| table.name == name) {
-        let message = format!("MODEL names the provider {name}, which has no key.");
-        let remedy = format!("Set the secret {}, or choose another MODEL.", table.key);
-        return Problem::new(ProblemCode::Misconfigured, message).remedy(remedy);
-    }
-    let known: Vec<&str> = PROVIDERS.iter().map(|table| table.name).collect();
-    let message = format!("MODEL names the provider {name:?}, which does not exist.");
-    Problem::new(ProblemCode::Misconfigured, message)
-        .remedy(format!("Use one of: {}.", known.join(", ")))
-}
-
 /// `SANDBOX_SLEEP_AFTER`: `never`, or a number with `s`, `m` or `h`.
-fn sleep_after(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Option<u64> {
-    let name = "SANDBOX_SLEEP_AFTER";
-    let Some(text) = get(name) else { return Some(SLEEP_AFTER_MS_DEFAULT) };
-    if text == "never" {
-        return None;
-    }
-    match duration_ms(&text) {
-        Some(ms) if ms >= SLEEP_AFTER_MS_MIN => Some(ms),
-        Some(_) => {
-            problems.push(wrong(name, &format!("{text} is below {SLEEP_AFTER_MS_MIN} ms")));
-            Some(SLEEP_AFTER_MS_DEFAULT)
+fn sleep_after(reader: &mut Reader<'_>) -> Option<u64> {
+    reader.checked("SANDBOX_SLEEP_AFTER", Some(SLEEP_AFTER_MS_DEFAULT), |text| {
+        if text == "never" {
+            return Ok(None);
         }
-        None => {
-            problems.push(wrong(name, &format!("{text:?} is not like 30s, 10m, 2h or never")));
-            Some(SLEEP_AFTER_MS_DEFAULT)
+        match duration_ms(text) {
+            Some(ms) if ms >= SLEEP_AFTER_MS_MIN => Ok(Some(ms)),
+            Some(_) => Err(format!("{text} is below {SLEEP_AFTER_MS_MIN} ms")),
+            None => Err(format!("{text:?} is not like 30s, 10m, 2h or never")),
         }
-    }
+    })
 }
 
 fn duration_ms(text: &str) -> Option<u64> {

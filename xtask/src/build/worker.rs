@@ -26,6 +26,9 @@ const PROFILE: &str = "worker";
 /// The files that `wrangler` needs of the build.
 const PRODUCTS: &[&str] = &["index.js", "index_bg.wasm"];
 
+/// What is done to the module after worker-build.
+const STRIP: &[&str] = &["--all-features", "--strip-debug", "--strip-producers"];
+
 /// Written into `build/` and named as its origin.
 const STAMP: &str = "fingerprint";
 
@@ -69,7 +72,8 @@ fn fingerprint_of(places: &Places, machine: &Machine, wasm: &Path) -> Result<Str
         fs::read(&packages).with_context(|| format!("reading {}", packages.display()))?;
     let worker_build = machine.worker_build.version().as_bytes();
     let wasm_bindgen = machine.wasm_bindgen.version().as_bytes();
-    Ok(fingerprint(&[&module, &packages, worker_build, wasm_bindgen]))
+    let strip = STRIP.join(" ");
+    Ok(fingerprint(&[&module, &packages, worker_build, wasm_bindgen, strip.as_bytes()]))
 }
 
 /// Everything behind the compiler, by worker-build. Its own cargo call finds all fresh.
@@ -86,12 +90,22 @@ fn bundle(places: &Places, machine: &Machine, target: &SharedTarget) -> Result<(
         .env("WASM_OPT_BIN", scripts.join("wasm-opt"))
         .env("ESBUILD_BIN", environment::esbuild(places)?);
     cargo::clean(&mut command);
-    cargo::for_wasm(&mut command, &machine.wasm, &[scripts])?;
+    cargo::for_wasm(&mut command, &machine.wasm, std::slice::from_ref(&scripts))?;
     run_logged(&mut command, &places.logs().join("worker-build.log"))?;
+    strip(places, &scripts.join("wasm-opt"))?;
     if !complete(&places.worker_build()) {
         bail!("worker-build left no module in {}", places.worker_build().display());
     }
     Ok(())
+}
+
+/// Takes the names of functions out of the module, a tenth of what is uploaded and compiled at each
+/// start. A panic says its file and line without them.
+fn strip(places: &Places, wasm_opt: &Path) -> Result<()> {
+    let module = places.worker_build().join("index_bg.wasm");
+    let mut command = Command::new(wasm_opt);
+    command.args(STRIP).arg(&module).arg("-o").arg(&module);
+    run_logged(&mut command, &places.logs().join("wasm-opt.log"))
 }
 
 /// Whether a folder holds a whole build: the module is there and is one.

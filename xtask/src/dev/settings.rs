@@ -10,26 +10,72 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-/// Keys of model providers; with one of them the demo model is not started.
-const KEYS: &[&str] = &["ANTHROPIC_API_KEY", "OPENAI_API_KEY"];
+/// What sets a model provider up; with one of them the demo model is not started.
+const KEYS: &[&str] = &[
+    "ANTHROPIC_API_KEY",
+    "OPENAI_API_KEY",
+    "GEMINI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "XAI_API_KEY",
+    "MISTRAL_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "GROQ_API_KEY",
+    "CLOUDFLARE_API_TOKEN",
+    "CLOUDFLARE_AI_GATEWAY_API_KEY",
+    "CF_AI_GATEWAY_TOKEN",
+    "AI_GATEWAY_API_KEY",
+    "OLLAMA_BASE_URL",
+    "COMPATIBLE_BASE_URL",
+];
 
 /// Everything else that is passed on from the environment.
 const OTHERS: &[&str] = &[
+    "AI_GATEWAY_BASE_URL",
     "ANTHROPIC_BASE_URL",
     "API_TOKEN",
+    "CF_ACCOUNT_ID",
+    "CF_AI_GATEWAY_ACCOUNT_ID",
+    "CF_AI_GATEWAY_CACHE_TTL",
+    "CF_AI_GATEWAY_COMPAT_URL",
+    "CF_AI_GATEWAY_GATEWAY_ID",
+    "CF_AI_GATEWAY_MODEL",
+    "CF_AI_GATEWAY_STORED_KEYS",
+    "CF_AI_GATEWAY_URL",
+    "CLOUDFLARE_API_URL",
+    "CLOUDFLARE_BASE_URL",
+    "COMPATIBLE_API",
+    "COMPATIBLE_API_KEY",
+    "DEEPSEEK_BASE_URL",
     "FAULTS",
-    "FAULT_R2_DELAY_MS",
+    "GEMINI_BASE_URL",
+    "GROQ_BASE_URL",
     "LOG_RECORDS_KEPT",
-    "OPENAI_BASE_URL",
-    "MODEL",
+    "MAX_OUTPUT_TOKENS",
     "MID_TURN_MESSAGES",
+    "MISTRAL_BASE_URL",
+    "MODEL",
+    "MODELS",
+    "MODEL_FALLBACKS",
     "MODEL_FIRST_BYTE_TIMEOUT_MS",
     "MODEL_IDLE_TIMEOUT_MS",
+    "OLLAMA_API_KEY",
+    "OPENAI_API",
+    "OPENAI_BASE_URL",
+    "OPENROUTER_BASE_URL",
+    "SANDBOX_INTERNET",
     "SANDBOX_SLEEP_AFTER",
+    "SPEND_PER_DAY_USD",
+    "SPEND_PER_MONTH_USD",
+    "SPEND_PER_TURN_USD",
+    "THINKING",
     "TIME_ZONE",
+    "TOKENS_PER_DAY",
+    "TOKENS_PER_MONTH",
+    "TOKENS_PER_TURN",
     "WEBHOOK_REPLY_URL",
     "WEBHOOK_SECRET",
-    "SANDBOX_INTERNET",
+    "WORKERS_AI_BASE_URL",
+    "XAI_BASE_URL",
 ];
 
 /// Everything that a local run takes from the environment.

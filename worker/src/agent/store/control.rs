@@ -50,7 +50,11 @@ const TABLES: &[Table] = &[
     table("job_runs", "due_ms >= ?1"),
     table("segments", "1"),
     table("workspace", "1"),
+    // Open calls too: what was set aside for them counts until they lapse.
+    Table { counts: false, ..table("calls", "1") },
+    Table { counts: false, ..table("usage", "1") },
     Table { counts: false, ..table("chores", "1") },
+    Table { counts: false, ..table("egress", "1") },
     table(
         "log",
         "sequence > COALESCE(

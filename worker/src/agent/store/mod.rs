@@ -6,9 +6,11 @@
 
 pub(crate) mod chores;
 pub(crate) mod control;
+pub(crate) mod egress;
 pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
+pub(crate) mod ledger;
 pub(crate) mod lifecycle;
 pub(crate) mod log;
 pub(crate) mod outbox;
@@ -21,6 +23,8 @@ pub(crate) mod workspace;
 mod archive_tests;
 #[cfg(test)]
 mod jobs_tests;
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 pub(crate) mod memory;
 #[cfg(test)]

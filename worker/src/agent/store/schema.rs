@@ -6,7 +6,7 @@
 use crate::ports::{Sql, SqlError, Value, number};
 
 /// The steps, in order; the version of a database is how many it has had.
-const STEPS: &[&[&str]] = &[BOOKS, NOTHING_IS_LOST];
+const STEPS: &[&[&str]] = &[BOOKS, NOTHING_IS_LOST, MONEY, EGRESS];
 
 const BOOKS: &[&str] = &[
     // Which agent this is: an object is not told the name it was looked up by.
@@ -127,6 +127,54 @@ const NOTHING_IS_LOST: &[&str] = &[
     "ALTER TABLE turns ADD COLUMN lives INTEGER NOT NULL DEFAULT 0",
     // Why the container last ended badly: the JSON of `protocol::edge::LastWords`.
     "ALTER TABLE lifecycle ADD COLUMN last_words TEXT",
+];
+
+const MONEY: &[&str] = &[
+    // Model calls under way, with what is set aside for them. `day` is the owner's.
+    "CREATE TABLE calls (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_ms INTEGER NOT NULL,
+        day TEXT NOT NULL,
+        turn TEXT NOT NULL,
+        session TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        most_nano INTEGER NOT NULL)",
+    // What calls came to. `model` is `provider/model`; `estimated` counts the calls that nobody
+    // counted; money is in billionths of a dollar.
+    "CREATE TABLE usage (
+        day TEXT NOT NULL,
+        model TEXT NOT NULL,
+        session TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        estimated INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        cost_nano INTEGER NOT NULL,
+        PRIMARY KEY (day, model, session, channel)) WITHOUT ROWID",
+    // What the turn's settled calls came to.
+    "ALTER TABLE turns ADD COLUMN cost_nano INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE turns ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0",
+];
+
+const EGRESS: &[&str] = &[
+    // What left for the internet, by day (UTC). `via` is the way, `status` that of the newest answer,
+    // 0 for none.
+    "CREATE TABLE egress (
+        day TEXT NOT NULL,
+        host TEXT NOT NULL,
+        via TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        status INTEGER NOT NULL,
+        last_at_ms INTEGER NOT NULL,
+        PRIMARY KEY (day, host, via)) WITHOUT ROWID",
 ];
 
 /// When the database was made.

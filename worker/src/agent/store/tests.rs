@@ -62,13 +62,12 @@ fn appending(name: &str, expected: u64, items: Vec<Item>) -> Append {
 fn migrating_twice_changes_nothing() {
     let sql = Memory::new();
     accept(&sql, &session(), &message("a"), 1).unwrap();
+    let versions = || sql.run("SELECT version, applied_at_ms FROM migrations", &[]).unwrap();
+    let before = versions();
     schema::migrate(&sql, 2).unwrap();
     assert_eq!(waiting(&sql, &session()).unwrap().len(), 1);
-    let versions = sql.run("SELECT version, applied_at_ms FROM migrations", &[]).unwrap();
-    assert_eq!(
-        versions,
-        [vec![Value::Integer(1), Value::Integer(1)], vec![Value::Integer(2), Value::Integer(1)]]
-    );
+    assert_eq!(versions(), before);
+    assert!(before.len() > 1 && before.iter().all(|row| row[1] == Value::Integer(1)));
 }
 
 #[test]
