@@ -208,7 +208,9 @@ async fn handle(State(edge): State<FakeEdge>, request: Request) -> Response {
         Some(EdgeRoute::Workspace(route)) => {
             edge.store(|store| store.serve(route, &parts.headers, body))
         }
-        Some(EdgeRoute::Report) | None => refuse(ProblemCode::NotFound),
+        Some(EdgeRoute::Report | EdgeRoute::Fetch | EdgeRoute::Egress) | None => {
+            refuse(ProblemCode::NotFound)
+        }
     }
 }
 

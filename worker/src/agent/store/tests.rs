@@ -63,11 +63,8 @@ fn migrating_twice_changes_nothing() {
     accept(&sql, &session(), &message("a"), 1).unwrap();
     schema::migrate(&sql, 2).unwrap();
     assert_eq!(waiting(&sql, &session()).unwrap().len(), 1);
-    let versions = sql.run("SELECT version, applied_at_ms FROM migrations", &[]).unwrap();
-    assert_eq!(
-        versions,
-        [vec![Value::Integer(1), Value::Integer(1)], vec![Value::Integer(2), Value::Integer(1)]]
-    );
+    let again = sql.run("SELECT version FROM migrations WHERE applied_at_ms <> 1", &[]).unwrap();
+    assert!(again.is_empty(), "{again:?}");
 }
 
 #[test]
