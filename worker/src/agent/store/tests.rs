@@ -17,7 +17,7 @@ use super::turns::{
 use super::{identity, lifecycle, schema, workspace};
 use crate::agent::lifecycle::Lifecycle;
 use crate::limits::WAITING_MESSAGES_MAX;
-use crate::ports::{Sql, SqlError, Value};
+use crate::ports::{Sql, SqlError};
 
 fn accept(
     sql: &dyn Sql,
