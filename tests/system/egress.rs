@@ -133,6 +133,7 @@ fn egress() -> gate::Outcome {
         all.check("redirects take no secret along", redirects(&world)).await;
         all.check("a page is text", pages(&world)).await;
         all.check("what must not be reached by way of the edge", refused_via(&world)).await;
+        all.check("nothing is read without a bound", bounds(&world)).await;
         all.check("what must not be fetched", refused_fetch(&world)).await;
         all.check("the model is told of hosts and of no secret", async { told(&world) }).await;
         all.check("what left is on record", record(&world)).await;
@@ -278,6 +279,38 @@ async fn refused_via(world: &World) -> Result<()> {
     let answers = world.ask("refused-via", &lines.concat()).await?;
     let wanted = hosts.map(|(label, _, status)| (label, status, "Not called"));
     check(&answers, &wanted)
+}
+
+/// Nothing that a container sends is read without a bound.
+async fn bounds(world: &World) -> Result<()> {
+    let script = "
+head -c 200000 /dev/zero | tr '\\0' x > large.txt
+json='content-type: application/json'
+ask fetch http://edge.internal/fetch -H \"$json\" --data-binary @large.txt
+ask egress http://edge.internal/egress -H \"$json\" --data-binary @large.txt
+ask report http://edge.internal/report -H \"$json\" --data-binary @large.txt
+ask via $api/echo -H 'content-length: 100000001' -d x
+ask no-json http://edge.internal/fetch -H \"$json\" -d 'not json'
+ask old http://edge.internal/fetch -H \"$json\" -d '{\"protocol\":0,\"url\":\"https://a.example\"}'
+ask no-host http://edge.internal/egress -H \"$json\" -d '{\"protocol\":1,\"hosts\":[{\"host\":\"a b\",\"calls\":1,\"bytes\":1}]}'
+ask other-host http://nobody.edge.internal/
+rm -f large.txt
+";
+    let answers = world.ask("bounds", script).await?;
+    check(
+        &answers,
+        &[
+            ("fetch", "413", "too_large"),
+            ("egress", "413", "too_large"),
+            ("report", "413", "too_large"),
+            ("via", "413", "too_large"),
+            ("no-json", "400", "bad_request"),
+            ("old", "426", "unsupported_protocol"),
+            ("no-host", "400", "no host"),
+        ],
+    )?;
+    ensure!(answers["other-host"].0 != "200", "{answers:?}");
+    Ok(())
 }
 
 async fn refused_fetch(world: &World) -> Result<()> {
