@@ -13,6 +13,7 @@ mod conversations;
 mod deaths;
 mod door;
 mod doubles;
+mod egress;
 mod failures;
 mod faults;
 mod gate;
