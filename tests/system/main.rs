@@ -8,6 +8,7 @@
 #![cfg(test)]
 
 mod archive;
+mod canaries;
 mod container_view;
 mod conversations;
 mod deaths;
