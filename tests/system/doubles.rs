@@ -1,4 +1,4 @@
-//! The stack against models that other people wrote: npm's aimock, which answers by fixtures in both
+//! The stack against models that other people wrote: npm's aimock, which answers by fixtures in all
 //! wire formats, and `PyPI`'s llmock, which breaks its answers on demand and judges the client.
 
 use anyhow::{Context, Result, ensure};
@@ -13,23 +13,30 @@ use crate::gate::{self, skipped, system};
 use crate::scenarios::Scenarios;
 
 #[test]
-fn a_foreign_model_in_both_formats() -> gate::Outcome {
-    system("a_foreign_model_in_both_formats", async {
+fn a_foreign_model_in_all_formats() -> gate::Outcome {
+    system("a_foreign_model_in_all_formats", async {
         let double = match Double::aimock(&fixture("aimock.json")?).await? {
             Ok(double) => double,
             Err(reason) => {
-                skipped("a_foreign_model_in_both_formats", &reason);
+                skipped("a_foreign_model_in_all_formats", &reason);
                 return Ok(());
             }
         };
         let mut all = Scenarios::default();
         let openai = format!("{}/v1", double.url);
-        let mut stack = Stack::start(&anthropic(&double.url)).await?;
+        // A model that is told to think, in whose tool loops the double refuses unsigned thinking.
+        let thinks = [("MODEL", "anthropic/claude-sonnet-4-5"), ("THINKING", "high")];
+        let mut stack =
+            Stack::start(&[anthropic(&double.url).as_slice(), &thinks].concat()).await?;
         all.check("aimock as anthropic", foreign_talk(&stack, "aimock-anthropic")).await;
-        stack.stop().await?;
-        stack.set(&self::openai(&openai));
-        stack.start_again().await?;
-        all.check("aimock as openai", foreign_talk(&stack, "aimock-openai")).await;
+        for api in ["chat", "responses"] {
+            stack.stop().await?;
+            let model = [("MODEL", "openai/gpt-5.1"), ("THINKING", "high"), ("OPENAI_API", api)];
+            stack.set(&[self::openai(&openai).as_slice(), &model].concat());
+            stack.start_again().await?;
+            let session = format!("aimock-{api}");
+            all.check(&format!("aimock as openai {api}"), foreign_talk(&stack, &session)).await;
+        }
         all.end(&stack)?;
         stack.stop().await
     })
@@ -54,10 +61,14 @@ fn a_foreign_judge_of_failures() -> gate::Outcome {
         ];
         let mut stack = Stack::start(&[anthropic(&first).as_slice(), &patience].concat()).await?;
         all.check("llmock as anthropic", judged(&stack, &double, "judge-anthropic")).await;
-        stack.stop().await?;
-        stack.set(&[openai(&second).as_slice(), &patience].concat());
-        stack.start_again().await?;
-        all.check("llmock as openai", judged(&stack, &double, "judge-openai")).await;
+        for api in ["chat", "responses"] {
+            stack.stop().await?;
+            stack.set(&[openai(&second).as_slice(), &patience, &[("OPENAI_API", api)]].concat());
+            stack.start_again().await?;
+            let session = format!("judge-{api}");
+            let judged = judged(&stack, &double, &session);
+            all.check(&format!("llmock as openai {api}"), judged).await;
+        }
         all.end(&stack)?;
         stack.stop().await
     })

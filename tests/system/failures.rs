@@ -8,7 +8,7 @@ use integration_tests::process::alive;
 use integration_tests::stack::{CANARY_KEY, Stack};
 use integration_tests::wait;
 use protocol::chat::ClientFrame;
-use protocol::session::Outcome;
+use protocol::session::{Item, Outcome};
 use protocol::{Problem, ProblemCode};
 use serde_json::json;
 
@@ -74,6 +74,50 @@ fn failures_of_openai() -> gate::Outcome {
         let settings = [("OPENAI_API_KEY", CANARY_KEY), ("OPENAI_BASE_URL", &base_url)];
         each_failure(&settings, &model, "openai", &["OPENAI_API_KEY"]).await
     })
+}
+
+#[test]
+fn another_model_takes_over() -> gate::Outcome {
+    system("another_model_takes_over", async {
+        let model = ScriptedModel::start().await?;
+        let openai = format!("{}/v1", model.url);
+        let settings = [
+            ("ANTHROPIC_API_KEY", CANARY_KEY),
+            ("ANTHROPIC_BASE_URL", &model.url),
+            ("OPENAI_API_KEY", CANARY_KEY),
+            ("OPENAI_BASE_URL", &openai),
+            ("MODEL", "anthropic/claude-sonnet-5"),
+            ("MODEL_FALLBACKS", "openai/gpt-4.1"),
+            ("MODEL_RETRY_DELAY_MS", "20"),
+        ];
+        let mut stack = Stack::start(&settings).await?;
+        let mut all = Scenarios::default();
+        all.check("the fallback answers", taken_over(&stack, &model)).await;
+        all.end(&stack)?;
+        model.assert_done()?;
+        stack.stop().await
+    })
+}
+
+/// The second model answers in the first one's place; in the next turn it is asked at once.
+async fn taken_over(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let topic = model.topic("take-over");
+    for _ in 0..ATTEMPTS {
+        topic.then(Reply::Status(529));
+    }
+    topic.says("I took over.").says("And again.");
+    let mut chat = Chat::open(&stack.url, "take-over", 0).await?;
+    for (asked, said) in [("take-over", "I took over."), ("once more", "And again.")] {
+        let answer = chat.ask(asked).await?.completed()?;
+        ensure!(answer.text() == said && answer.streamed == said, "{answer:?}");
+        let by = answer.records.iter().find_map(|record| match &record.item {
+            Item::Assistant(message) => Some((message.model.clone(), message.instead_of.clone())),
+            _ => None,
+        });
+        let instead = Some("anthropic/claude-sonnet-5".to_owned());
+        ensure!(by == Some(("openai/gpt-4.1".to_owned(), instead)), "{by:?}");
+    }
+    Ok(())
 }
 
 async fn each_failure(
