@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use protocol::egress::{EgressNote, EgressNotes, EgressVia};
 use protocol::object::ObjectRoute;
 use protocol::{Problem, ProblemCode};
-use url::Url;
+use url::{Position, Url};
 
 use super::asked;
 use crate::egress::guard::{self, Destination};
@@ -141,18 +141,16 @@ impl Outbound<'_> {
     /// The URL that is really called, once every address of its host was found public.
     async fn target(&self, destination: &Destination, url: &Url) -> Result<String, Problem> {
         let Destination::Name(name) = destination else { return Ok(url.to_string()) };
+        let path = &url[Position::BeforePath..Position::AfterQuery];
         if let Some((_, server)) = self.egress.dev_hosts.iter().find(|(host, _)| host == name) {
-            let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-            return Ok(format!("{server}{}{query}", url.path()));
+            return Ok(format!("{server}{path}"));
         }
         if !RECENT.with_borrow(|recent| recent.knows(name, now_ms())) {
             let for_ms = self.resolve(name).await?;
             RECENT.with_borrow_mut(|recent| recent.note(name, now_ms(), for_ms));
         }
-        let mut url = url.clone();
         // The name that was looked up, without the dot at its end that may have been there.
-        url.set_host(Some(name)).map_err(|error| refused(&error))?;
-        Ok(url.to_string())
+        Ok(format!("{}://{name}{path}", url.scheme()))
     }
 
     async fn resolve(&self, name: &str) -> Result<u64, Problem> {
