@@ -202,3 +202,49 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let value = |name: &str| pairs.iter().find(|(known, _)| *known == name);
+        Settings::parse(|name| value(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn without_a_word_commands_reach_everything_and_no_service_has_a_secret() {
+        let settings = parse(&[]).unwrap();
+        assert_eq!((settings.internet, settings.upstream), (Internet::Open, None));
+        assert!(settings.services.is_empty());
+    }
+
+    #[test]
+    fn what_leaves_is_read() {
+        let settings = parse(&[
+            (ENV_INTERNET, "allowlist"),
+            (ENV_EGRESS_HOSTS, "api.github.com=GITHUB_TOKEN,*.a.example=OTHER"),
+            ("HTTP_PROXY", "127.0.0.1:3128"),
+        ])
+        .unwrap();
+        assert_eq!(settings.internet, Internet::Allowlist);
+        let service = Service { host: "*.a.example".into(), secret: "OTHER".into() };
+        assert_eq!(settings.services[1], service);
+        assert_eq!(settings.upstream, Some(Upstream { host: "127.0.0.1".into(), port: 3128 }));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let error = parse(&[
+            (ENV_INTERNET, "true"),
+            (ENV_EGRESS_HOSTS, "api.github.com"),
+            ("http_proxy", "http://"),
+            (ENV_PORT, "x"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for name in [ENV_INTERNET, ENV_EGRESS_HOSTS, "HTTP_PROXY", ENV_PORT] {
+            assert!(error.contains(name), "{name} is not in {error}");
+        }
+    }
+}

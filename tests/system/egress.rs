@@ -445,6 +445,9 @@ async fn allowlist(world: &World) -> Result<()> {
     let before = world.service.seen().len();
     let script = "
 ask allowed http://api.example.test/echo -H 'authorization: Bearer own'
+ask packed --compressed http://api.example.test/packed
+ask away http://api.example.test/redirect?to=http://127.0.0.1:1/
+ask below http://a.wild.example.test/
 ask other http://other.example.test/page
 ask tls https://api.example.test/echo
 ask via $api/echo
@@ -457,6 +460,10 @@ printf 'trust 200 %s\\n' \"$SSL_CERT_FILE\"
         &[
             // What a command sends is its own; the secret goes by way of the edge only.
             ("allowed", "200", "\"authorization\":\"Bearer own\""),
+            ("packed", "200", "\"path\":\"/packed\""),
+            ("away", "302", "location: http://127.0.0.1:1/"),
+            // Reached by pattern, judged like the rest, and it does not exist.
+            ("below", "404", "Not called"),
             ("other", "502", ""),
             ("tls", "000", "502"),
             ("via", "200", "[secret API_SECRET]"),
@@ -473,6 +480,6 @@ printf 'trust 200 %s\\n' \"$SSL_CERT_FILE\"
             _ => None,
         })
         .await?;
-    ensure!(shown.contains("`api.example.test` by allowlist: 1 calls"), "{shown}");
+    ensure!(shown.contains("`api.example.test` by allowlist: 3 calls"), "{shown}");
     Ok(())
 }

@@ -337,6 +337,10 @@ pub(crate) const EGRESS_SHOWN_MAX: u64 = 40;
 pub(crate) const EGRESS_NOTES_BYTES_MAX: usize =
     EGRESS_REPORT_HOSTS_MAX * (EGRESS_HOST_BYTES_MAX + 128) + 256;
 
+/// Most that one report of the container may add to a count: what none does between two of them. The
+/// sums stay far below 2^53.
+pub(crate) const EGRESS_COUNT_MAX: u64 = 1 << 40;
+
 /// Largest request that is passed on to another host, in bytes. It streams and is never held; the
 /// platform's own bound on a request is 100 MB on most plans.
 pub(crate) const OUTBOUND_REQUEST_BYTES_MAX: u64 = 100 * 1000 * 1000;

@@ -126,3 +126,51 @@ pub async fn report(http: &Http, tally: &Tally) {
         Ok(Ok(_) | Err(_)) | Err(_) => tally.put_back(report.hosts),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Takes one report, says `status`, and gives what came.
+    async fn answer(edge: &TcpListener, status: u16) -> String {
+        let (mut socket, _) = edge.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"]}") {
+            socket.read_buf(&mut seen).await.unwrap();
+        }
+        let fields = "content-length: 0\r\nconnection: close\r\n\r\n";
+        socket.write_all(format!("HTTP/1.1 {status} x\r\n{fields}").as_bytes()).await.unwrap();
+        String::from_utf8(seen).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_the_edge_does_not_take_is_reported_again() {
+        let edge = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", edge.local_addr().unwrap()).parse().unwrap();
+        let http = Http::new(url).unwrap();
+        let tally = Tally::default();
+        tally.note("pypi.org", 443, 1, 7);
+        for (status, left) in [(503, 1), (204, 0)] {
+            let (seen, ()) = tokio::join!(answer(&edge, status), report(&http, &tally));
+            assert!(seen.starts_with("POST /egress HTTP/1.1"), "{seen}");
+            assert!(seen.contains(r#"{"host":"pypi.org","calls":1,"bytes":7}"#), "{seen}");
+            let hosts = tally.take();
+            assert_eq!(hosts.len(), left, "{status}");
+            tally.put_back(hosts);
+        }
+    }
+
+    #[tokio::test]
+    async fn commands_are_told_what_their_container_needs() {
+        let tally = Arc::new(Tally::default());
+        assert!(prepare(Internet::Closed, None, &tally).await.is_empty());
+        let allowlist = prepare(Internet::Allowlist, None, &tally).await;
+        assert!(allowlist.iter().all(|(_, value)| value == PLATFORM_CERTIFICATE));
+        let open = prepare(Internet::Open, None, &tally).await;
+        let proxy = open.iter().find(|(name, _)| *name == "HTTPS_PROXY").unwrap();
+        assert!(proxy.1.starts_with("http://127.0.0.1:"), "{}", proxy.1);
+    }
+}

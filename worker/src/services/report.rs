@@ -8,13 +8,10 @@ use protocol::version::is_supported;
 use protocol::{Problem, ProblemCode};
 
 use super::outbound::record;
-use crate::limits::EGRESS_NOTES_BYTES_MAX;
+use crate::limits::{EGRESS_COUNT_MAX, EGRESS_NOTES_BYTES_MAX};
 use crate::platform::Env;
 use crate::platform::http::{self, Request, Response};
 use crate::platform::loopback::ContainerIdentity;
-
-/// Most that one report may add to a count: what no container does between two of them.
-const COUNT_MAX: u64 = 1 << 40;
 
 /// Takes a report.
 pub(super) async fn serve(
@@ -38,7 +35,9 @@ fn notes(report: EgressReport) -> Result<Vec<EgressNote>, Problem> {
     };
     let well_formed = report.hosts.len() <= EGRESS_REPORT_HOSTS_MAX
         && report.hosts.iter().all(|tally| {
-            is_host(&tally.host) && tally.calls <= COUNT_MAX && tally.bytes <= COUNT_MAX
+            is_host(&tally.host)
+                && tally.calls <= EGRESS_COUNT_MAX
+                && tally.bytes <= EGRESS_COUNT_MAX
         });
     if !well_formed {
         return Err(Problem::new(ProblemCode::BadRequest, "The report names what is no host."));
