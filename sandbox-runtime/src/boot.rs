@@ -11,10 +11,12 @@ use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::context::Prompt;
 use crate::edge::{Edge, EdgeError, Http};
+use crate::egress::{self, Tally};
 use crate::keeper::Keeper;
 use crate::limits::{DRAIN_CONNECTIONS_TIMEOUT, DRAIN_SAVE_TIMEOUT, DRAIN_TURNS_TIMEOUT};
 use crate::repository::store::EdgeStore;
@@ -69,6 +71,15 @@ pub struct Runtime {
     keeper: Arc<Keeper>,
     shutdown: Shutdown,
     signals: Signals,
+    calls: Calls,
+}
+
+/// What commands called, and those who report it.
+#[derive(Debug)]
+struct Calls {
+    http: Http,
+    tally: Arc<Tally>,
+    reporting: JoinHandle<()>,
 }
 
 impl Runtime {
@@ -82,13 +93,17 @@ impl Runtime {
         let folder = &settings.workspace;
         let workspace = Workspace::open(folder)
             .map_err(|source| BootError::Workspace { folder: folder.clone(), source })?;
-        let tools = Gateway::new(workspace.clone()).map_err(BootError::Tools)?;
-        let prompt = Prompt::new(&workspace, tools.specs());
         let http = Http::new(settings.edge_url).map_err(BootError::Edge)?;
+        let tally = Arc::new(Tally::default());
+        let commands = egress::prepare(settings.internet, settings.upstream, &tally).await;
+        let reporting = tokio::spawn(egress::keep_reporting(http.clone(), Arc::clone(&tally)));
+        let tools = Gateway::new(workspace.clone(), http.clone(), commands);
+        let tools = tools.map_err(BootError::Tools)?;
+        let prompt = Prompt::new(&workspace, tools.specs(), &settings.services);
         let store = Arc::new(EdgeStore::new(http.clone(), Handle::current()));
         let root = workspace.root().to_owned();
         let opener = Arc::new(RepositoryOpener::new(store, settings.agent.clone(), root));
-        let edge = Edge::new(http);
+        let edge = Edge::new(http.clone());
         let shutdown = Shutdown::new();
         let keeper = Keeper::new(opener, workspace, shutdown.clone());
         let agent = Agent::new(edge, tools, prompt, settings.model, Arc::clone(&keeper));
@@ -101,7 +116,8 @@ impl Runtime {
             began,
         );
         tracing::info!(%address, agent = %settings.agent, epoch = %settings.epoch, "listening");
-        Ok(Self { address, listener, server, registry, keeper, shutdown, signals })
+        let calls = Calls { http, tally, reporting };
+        Ok(Self { address, listener, server, registry, keeper, shutdown, signals, calls })
     }
 
     /// Where it listens.
@@ -124,6 +140,8 @@ impl Runtime {
         }
         if reason == ExitReason::Drained {
             save_last(&self.keeper).await;
+            self.calls.reporting.abort();
+            egress::report(&self.calls.http, &self.calls.tally).await;
         }
         self.server.close();
         match timeout(DRAIN_CONNECTIONS_TIMEOUT, connections).await {

@@ -8,6 +8,7 @@
 pub mod boot;
 pub mod context;
 pub mod edge;
+pub mod egress;
 pub mod keeper;
 pub mod last_words;
 pub mod limits;

@@ -155,11 +155,40 @@ pub const IMAGE_BYTES_MAX: usize = 512 * 1024;
 pub const IMAGE_TOKENS: usize = 1_600;
 /// Longest line that `read` shows whole.
 pub const READ_LINE_BYTES_MAX: usize = 2_000;
+/// Longest wait for a page: the edge's own bounds are a minute for the whole of it.
+pub const WEB_FETCH_TIMEOUT: Duration = Duration::from_secs(75);
+/// Most bytes of what stands above a page's text that are allowed for: a URL of the greatest length,
+/// a type and a line.
+pub const WEB_FETCH_HEAD_BYTES_MAX: usize = 10 * 1024;
+/// Most text that is made of a page: a page is smaller, its links written whole may make it larger.
+pub const READABLE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Deepest list whose items are still indented further.
+pub const LIST_DEPTH_MAX: usize = 8;
 /// Threads for file access. Two turns seldom touch files at the same instant; each thread costs
 /// memory.
 pub const BLOCKING_THREADS_MAX: usize = 4;
 /// How long an idle thread is kept.
 pub const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(2);
+
+// What commands call.
+
+/// Most connections through the commands' proxy at once: a package manager opens some dozens; more
+/// wait in the kernel's queue.
+pub const PROXY_CONNECTIONS_MAX: usize = 128;
+/// Largest head of a request to it.
+pub const PROXY_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Most fields in one.
+pub const PROXY_FIELDS_MAX: usize = 128;
+/// Longest wait for a head. The client is on the same machine.
+pub const PROXY_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for a host to be reached.
+pub const PROXY_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes that are on their way in one direction of one connection.
+pub const PROXY_BUFFER_BYTES: usize = 16 * 1024;
+/// Pause between something to report and the report: a command's many connections make one.
+pub const EGRESS_REPORT_PAUSE: Duration = Duration::from_secs(5);
+/// Longest wait for the edge to take a report.
+pub const EGRESS_REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 // The workspace.
 

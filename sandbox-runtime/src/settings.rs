@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use protocol::edge::EDGE_HOST;
 use protocol::runtime::{
-    ENV_AGENT, ENV_EDGE_URL, ENV_EPOCH, ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS,
-    ENV_MODEL_RETRY_DELAY_MS, ENV_PORT, ENV_WORKSPACE, RUNTIME_PORT,
+    ENV_AGENT, ENV_EDGE_URL, ENV_EGRESS_HOSTS, ENV_EPOCH, ENV_INTERNET, ENV_MODEL_FIRST_BYTE_MS,
+    ENV_MODEL_IDLE_MS, ENV_MODEL_RETRY_DELAY_MS, ENV_PORT, ENV_WORKSPACE, RUNTIME_PORT,
 };
 use protocol::{AgentId, Epoch};
 use reqwest::Url;
 use tracing::level_filters::LevelFilter;
 
+use crate::egress::{Internet, Upstream};
 use crate::limits::{MODEL_FIRST_BYTE_TIMEOUT, MODEL_IDLE_TIMEOUT, MODEL_RETRY_DELAY_MIN};
 
 /// Environment variable: how much is logged.
@@ -42,6 +43,21 @@ pub struct Settings {
     pub log: LevelFilter,
     /// How patient it is with a model.
     pub model: ModelTimeouts,
+    /// How far commands reach.
+    pub internet: Internet,
+    /// The proxy through which everything leaves, if there is one.
+    pub upstream: Option<Upstream>,
+    /// Hosts for which the edge adds a secret, each with the secret's name.
+    pub services: Vec<Service>,
+}
+
+/// A host for which the edge adds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The host, or a pattern like `*.example.com`.
+    pub host: String,
+    /// The secret's name.
+    pub secret: String,
 }
 
 /// How patient the runtime is with a model.
@@ -82,19 +98,43 @@ impl Settings {
         let idle = reader.milliseconds(ENV_MODEL_IDLE_MS, MODEL_IDLE_TIMEOUT);
 
         let retry_delay = reader.milliseconds(ENV_MODEL_RETRY_DELAY_MS, MODEL_RETRY_DELAY_MIN);
+        let internet = reader.value(ENV_INTERNET, "open");
+        let services = reader.services();
+        let upstream = reader.upstream();
 
-        let all = (port, edge_url, agent, epoch, workspace, log);
+        let all = (port, edge_url, agent, epoch, workspace, log, internet);
         let model = (first_byte, idle, retry_delay);
-        let (Some(port), Some(edge_url), Some(agent), Some(epoch), Some(workspace), Some(log)) =
-            all
+        let (
+            Some(port),
+            Some(edge_url),
+            Some(agent),
+            Some(epoch),
+            Some(workspace),
+            Some(log),
+            Some(internet),
+        ) = all
         else {
             return Err(SettingsError { problems: reader.problems });
         };
         let (Some(first_byte), Some(idle), Some(retry_delay)) = model else {
             return Err(SettingsError { problems: reader.problems });
         };
+        if !reader.problems.is_empty() {
+            return Err(SettingsError { problems: reader.problems });
+        }
         let model = ModelTimeouts { first_byte, idle, retry_delay };
-        Ok(Self { port, edge_url, agent, epoch, workspace, log, model })
+        Ok(Self {
+            port,
+            edge_url,
+            agent,
+            epoch,
+            workspace,
+            log,
+            model,
+            internet,
+            upstream,
+            services,
+        })
     }
 }
 
@@ -116,6 +156,40 @@ impl<G: Fn(&str) -> Option<String>> Reader<G> {
 
     fn milliseconds(&mut self, name: &str, default: Duration) -> Option<Duration> {
         self.value(name, &default.as_millis().to_string()).map(Duration::from_millis)
+    }
+
+    /// `api.github.com=GITHUB_TOKEN,…`.
+    fn services(&mut self) -> Vec<Service> {
+        let text = self.text(ENV_EGRESS_HOSTS, "");
+        let pairs = text.split(',').filter(|pair| !pair.is_empty());
+        let service = |pair: &str| {
+            let (host, secret) = pair.split_once('=')?;
+            Some(Service { host: host.to_owned(), secret: secret.to_owned() })
+        };
+        let services: Option<Vec<_>> = pairs.map(service).collect();
+        if services.is_none() {
+            let problem = format!("{ENV_EGRESS_HOSTS}={text:?}: it is not like host=SECRET,…");
+            self.problems.push(problem);
+        }
+        services.unwrap_or_default()
+    }
+
+    /// What the HTTP client honours by itself, for the commands' proxy.
+    fn upstream(&mut self) -> Option<Upstream> {
+        let text = self.text("http_proxy", &self.text("HTTP_PROXY", ""));
+        if text.is_empty() {
+            return None;
+        }
+        let whole = if text.contains("://") { text.clone() } else { format!("http://{text}") };
+        let url = whole.parse::<Url>().ok();
+        let upstream = url.as_ref().and_then(|url| {
+            let (host, port) = (url.host_str()?.to_owned(), url.port_or_known_default()?);
+            Some(Upstream { host, port })
+        });
+        if upstream.is_none() {
+            self.problems.push(format!("HTTP_PROXY={text:?}: it is not like http://host:port"));
+        }
+        upstream
     }
 
     fn edge_url(&mut self) -> Option<Url> {

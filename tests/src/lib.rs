@@ -15,5 +15,6 @@ pub mod model;
 pub mod paths;
 pub mod process;
 pub mod restic;
+pub mod service;
 pub mod stack;
 pub mod wait;

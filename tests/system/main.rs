@@ -8,11 +8,13 @@
 #![cfg(test)]
 
 mod archive;
+mod canaries;
 mod container_view;
 mod conversations;
 mod deaths;
 mod door;
 mod doubles;
+mod egress;
 mod failures;
 mod faults;
 mod gate;

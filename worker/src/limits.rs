@@ -11,6 +11,9 @@ pub(crate) const MODEL_REQUEST_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// 128 MiB.
 pub(crate) const MODEL_REQUESTS_BYTES_MAX: usize = 48 * 1024 * 1024;
 
+/// Shortest key that is looked for in a provider's answers, in bytes.
+pub(crate) const KEY_BYTES_MASKED_MIN: usize = 8;
+
 /// Most tokens of one answer unless `MAX_OUTPUT_TOKENS` or the model's own limit says otherwise:
 /// enough for a long file, and little enough that what is set aside for a call stays small.
 pub(crate) const OUTPUT_TOKENS_DEFAULT: u32 = 16_000;

@@ -7,6 +7,7 @@ use dialects::ToolSpec;
 
 use crate::keeper::PromptFiles;
 use crate::limits::BYTES_PER_TOKEN;
+use crate::settings::Service;
 use crate::workspace::Workspace;
 
 /// The fragments of the system prompt, in the order in which the model reads them.
@@ -15,6 +16,9 @@ const SYSTEM: [&str; 3] = [
     include_str!("../../prompts/system/work.md"),
     include_str!("../../prompts/system/answer.md"),
 ];
+
+/// What stands before the hosts for which the edge adds a secret.
+const SERVICES: &str = include_str!("../../prompts/system/services.md");
 
 /// What stands before the files of the workspace that belong to the prompt.
 const FILES: &str = include_str!("../../prompts/system/files.md");
@@ -35,10 +39,16 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// The prompt for an agent that works in `workspace` with `tools`.
-    pub fn new(workspace: &Workspace, tools: Vec<ToolSpec>) -> Self {
+    /// The prompt for an agent that works in `workspace` with `tools`, and may call `services`.
+    pub fn new(workspace: &Workspace, tools: Vec<ToolSpec>, services: &[Service]) -> Self {
         let folder = workspace.root().display().to_string();
-        let system = SYSTEM.map(str::trim).join("\n\n").replace(WORKSPACE_MARK, &folder);
+        let mut system = SYSTEM.map(str::trim).join("\n\n").replace(WORKSPACE_MARK, &folder);
+        if !services.is_empty() {
+            system.extend(["\n\n", SERVICES.trim(), "\n"]);
+        }
+        for Service { host, secret } in services {
+            system.extend(["\n- `", host, "` (", secret, ")"]);
+        }
         Self { system, tools }
     }
 

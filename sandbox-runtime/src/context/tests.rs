@@ -13,14 +13,21 @@ use protocol::turn::{ModelApi, ModelChoice};
 use protocol::{Problem, ProblemCode};
 
 use super::{Fit, Prompt, build};
+use crate::edge::Http;
+use crate::settings::Service;
 use crate::tools::Gateway;
 use crate::turn::history::History;
 use crate::workspace::Workspace;
 
-fn prompt() -> Prompt {
+fn prompt_with(services: &[Service]) -> Prompt {
     let workspace = Workspace::open(Path::new("/")).unwrap();
-    let tools = Gateway::new(workspace.clone()).unwrap().specs();
-    Prompt::new(&workspace, tools)
+    let http = Http::new("http://127.0.0.1:1".parse().unwrap()).unwrap();
+    let tools = Gateway::new(workspace.clone(), http, Vec::new()).unwrap().specs();
+    Prompt::new(&workspace, tools, services)
+}
+
+fn prompt() -> Prompt {
+    prompt_with(&[])
 }
 
 fn choice(context_tokens: u32) -> ModelChoice {
@@ -144,7 +151,7 @@ fn calls_that_the_end_of_a_turn_left_open_are_closed() {
 
 #[test]
 fn a_turn_too_large_by_itself_loses_its_oldest_outputs() {
-    let lines = brief(&request(&["uc12c12c12c12"], 3_200));
+    let lines = brief(&request(&["uc12c12c12c12"], 3_400));
     assert!(lines[2].contains("t0-1-1=[This output"), "{lines:#?}");
     assert_eq!(lines[8], "results t0-4-1=oooooooooooo t0-4-2=oooooooooooo");
 }
@@ -243,4 +250,18 @@ proptest! {
             );
         }
     }
+}
+
+#[test]
+fn services_are_told_by_name_where_there_are_any() {
+    assert!(!prompt().system.contains("via.edge.internal"));
+    let service = |host: &str, secret: &str| Service { host: host.into(), secret: secret.into() };
+    let services = [service("api.github.com", "GITHUB_TOKEN"), service("*.a.example", "OTHER")];
+    let prompt = prompt_with(&services);
+    assert!(
+        prompt.system.ends_with("\n\n- `api.github.com` (GITHUB_TOKEN)\n- `*.a.example` (OTHER)")
+    );
+    assert_eq!(prompt.system, prompt_with(&services).system);
+    let tokens = prompt.tokens();
+    assert!(tokens < 1_700, "the fixed prompt has about {tokens} tokens");
 }

@@ -126,6 +126,15 @@ impl Http {
     }
 }
 
+/// What the edge says in an answer that it made itself.
+pub async fn read_problem(response: Response) -> EdgeError {
+    let status = response.status();
+    match read(response, SESSION_ANSWER_BYTES_MAX).await {
+        Ok(bytes) => refusal(status, &bytes),
+        Err(error) => error,
+    }
+}
+
 /// What a failed answer says: the edge's own words if it used any.
 fn refusal(status: StatusCode, body: &[u8]) -> EdgeError {
     let status = status.as_u16();

@@ -28,6 +28,9 @@ const VARIABLES_WITHHELD: [&str; 3] = ["PORT", "EPOCH", "LOG"];
 const VARIABLES_ADDED: [(&str, &str); 4] =
     [("TERM", "dumb"), ("PAGER", "cat"), ("GIT_PAGER", "cat"), ("GIT_TERMINAL_PROMPT", "0")];
 
+/// Variables that every command is given beside those of this process.
+pub type CommandVariables = Vec<(&'static str, String)>;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandEnd {
@@ -61,11 +64,12 @@ pub enum CommandError {
 pub async fn run_shell(
     script: &str,
     folder: &Path,
+    variables: &CommandVariables,
     limit: Duration,
     mut output: impl FnMut(&[u8]),
 ) -> Result<CommandEnd, CommandError> {
     let deadline = Instant::now() + limit;
-    let (mut pipe, mut child) = spawn(script, folder)?;
+    let (mut pipe, mut child) = spawn(script, folder, variables)?;
     let group = Group::of(&child);
     let mut buffer = vec![0; COMMAND_READ_BYTES];
 
@@ -112,7 +116,11 @@ async fn linger(
     Ok(true)
 }
 
-fn spawn(script: &str, folder: &Path) -> Result<(pipe::Receiver, Child), CommandError> {
+fn spawn(
+    script: &str,
+    folder: &Path,
+    variables: &CommandVariables,
+) -> Result<(pipe::Receiver, Child), CommandError> {
     let (reader, writer) = io::pipe().map_err(CommandError::Pipe)?;
     let second = writer.try_clone().map_err(CommandError::Pipe)?;
     let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map_err(CommandError::Pipe)?;
@@ -122,6 +130,7 @@ fn spawn(script: &str, folder: &Path) -> Result<(pipe::Receiver, Child), Command
         .arg(script)
         .current_dir(folder)
         .envs(VARIABLES_ADDED)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(writer)
         .stderr(second)

@@ -9,7 +9,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn run(script: &str, limit: Duration) -> (CommandEnd, String) {
     let mut output = Vec::new();
-    let end = run_shell(script, Path::new("/"), limit, |bytes| output.extend_from_slice(bytes));
+    let variables = Vec::new();
+    let end = run_shell(script, Path::new("/"), &variables, limit, |bytes| {
+        output.extend_from_slice(bytes);
+    });
     let end = tokio::time::timeout(PATIENCE, end).await.expect("it hangs").unwrap();
     (end, String::from_utf8(output).unwrap())
 }

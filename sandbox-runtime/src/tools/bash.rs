@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::truncate::Ends;
 use super::{ToolError, ToolOutcome};
 use crate::limits::{COMMAND_TIMEOUT_SECONDS, COMMAND_TIMEOUT_SECONDS_MAX};
-use crate::process::{CommandEnd, run_shell};
+use crate::process::{CommandEnd, CommandVariables, run_shell};
 use crate::workspace::Workspace;
 
 #[derive(Debug, Deserialize)]
@@ -21,6 +21,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(
     arguments: Arguments,
     workspace: &Workspace,
+    variables: &CommandVariables,
 ) -> Result<ToolOutcome, ToolError> {
     let seconds = arguments
         .timeout_seconds
@@ -29,7 +30,7 @@ pub(super) async fn run(
     let limit = Duration::from_secs(seconds);
     let mut ends = Ends::default();
     let end =
-        run_shell(&arguments.command, workspace.root(), limit, |bytes| ends.push(bytes)).await?;
+        run_shell(&arguments.command, workspace.root(), variables, limit, |b| ends.push(b)).await?;
     let mut output = ends.into_text();
     if !output.is_empty() && !output.ends_with('\n') {
         output.push('\n');

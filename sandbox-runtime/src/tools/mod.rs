@@ -8,9 +8,11 @@ mod bash;
 mod edit;
 mod image;
 mod read;
+mod readable;
 #[cfg(test)]
 mod tests;
 pub mod truncate;
+mod web_fetch;
 mod write;
 
 use std::path::PathBuf;
@@ -22,15 +24,17 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::chain;
-use crate::process::CommandError;
+use crate::edge::{EdgeError, Http};
+use crate::process::{CommandError, CommandVariables};
 use crate::workspace::{FileError, Workspace};
 
 /// What the model is told of each tool, in the order in which it is told.
-const SPECS: [(Kind, &str); 4] = [
+const SPECS: [(Kind, &str); 5] = [
     (Kind::Bash, include_str!("../../prompts/tools/bash.json")),
     (Kind::Read, include_str!("../../prompts/tools/read.json")),
     (Kind::Write, include_str!("../../prompts/tools/write.json")),
     (Kind::Edit, include_str!("../../prompts/tools/edit.json")),
+    (Kind::WebFetch, include_str!("../../prompts/tools/web_fetch.json")),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +43,7 @@ enum Kind {
     Read,
     Write,
     Edit,
+    WebFetch,
 }
 
 /// A tool's file in `prompts/tools/`.
@@ -54,6 +59,8 @@ struct SpecFile {
 pub struct Gateway {
     tools: Vec<(Kind, ToolSpec)>,
     workspace: Workspace,
+    http: Http,
+    commands: CommandVariables,
 }
 
 /// A call that passed all checks.
@@ -67,6 +74,8 @@ pub enum Needs {
     File(PathBuf),
     /// The whole workspace.
     Workspace,
+    /// Nothing.
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -75,6 +84,7 @@ enum Call {
     Read(read::Arguments),
     Write(write::Arguments),
     Edit(edit::Arguments),
+    WebFetch(web_fetch::Arguments),
 }
 
 /// Why a call is not run, as the model is told.
@@ -113,24 +123,30 @@ pub(crate) enum ToolError {
     Unfit(String),
     #[error(transparent)]
     Command(#[from] CommandError),
+    #[error("the page could not be fetched")]
+    Fetch(#[source] EdgeError),
     #[error("the tool itself failed")]
     Lost(#[source] tokio::task::JoinError),
 }
 
 /// Whether a tool of this name may change files.
 pub fn changes_files(name: &str) -> bool {
-    name != "read"
+    !matches!(name, "read" | "web_fetch")
 }
 
 impl Gateway {
-    /// The tools, working in `workspace`.
-    pub fn new(workspace: Workspace) -> Result<Self, serde_json::Error> {
+    /// The tools, working in `workspace`, with the edge behind `http`; commands are given `commands`.
+    pub fn new(
+        workspace: Workspace,
+        http: Http,
+        commands: CommandVariables,
+    ) -> Result<Self, serde_json::Error> {
         let tool = |(kind, text)| {
             let SpecFile { name, description, input_schema } = serde_json::from_str(text)?;
             Ok((kind, ToolSpec { name, description, input_schema }))
         };
         let tools = SPECS.into_iter().map(tool).collect::<Result<_, serde_json::Error>>()?;
-        Ok(Self { tools, workspace })
+        Ok(Self { tools, workspace, http, commands })
     }
 
     /// What the model is told of the tools.
@@ -153,6 +169,7 @@ impl Gateway {
             Kind::Read => Call::Read(typed(map)?),
             Kind::Write => Call::Write(typed(map)?),
             Kind::Edit => Call::Edit(typed(map)?),
+            Kind::WebFetch => Call::WebFetch(typed(map)?),
         }))
     }
 
@@ -163,6 +180,7 @@ impl Gateway {
                 Some(path) => Needs::File(path),
                 None => Needs::Workspace,
             },
+            Call::WebFetch(_) => Needs::Nothing,
             Call::Bash(_) | Call::Write(_) | Call::Edit(_) => Needs::Workspace,
         }
     }
@@ -172,12 +190,13 @@ impl Gateway {
     pub async fn run(&self, Prepared(call): Prepared, sees: bool) -> ToolOutcome {
         let workspace = self.workspace.clone();
         let result = match call {
-            Call::Bash(arguments) => bash::run(arguments, &workspace).await,
+            Call::Bash(arguments) => bash::run(arguments, &workspace, &self.commands).await,
             Call::Read(arguments) => {
                 blocking(move || read::run(&arguments, &workspace, sees)).await
             }
             Call::Write(arguments) => blocking(move || write::run(&arguments, &workspace)).await,
             Call::Edit(arguments) => blocking(move || edit::run(&arguments, &workspace)).await,
+            Call::WebFetch(arguments) => web_fetch::run(arguments, &self.http).await,
         };
         let outcome = result.unwrap_or_else(|error| ToolOutcome::failed(chain(&error)));
         ToolOutcome { output: truncate::text(&outcome.output), ..outcome }

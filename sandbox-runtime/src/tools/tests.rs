@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Gateway, ToolOutcome};
+use crate::edge::Http;
 use crate::limits::{
     COMMAND_TIMEOUT_SECONDS, COMMAND_TIMEOUT_SECONDS_MAX, IMAGE_BYTES_MAX, READ_LINES,
 };
@@ -16,7 +17,10 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let gateway = Gateway::new(Workspace::open(folder.path()).unwrap()).unwrap();
+        let workspace = Workspace::open(folder.path()).unwrap();
+        let http = Http::new("http://127.0.0.1:1".parse().unwrap()).unwrap();
+        let variables = vec![("FOR_COMMANDS", "told".to_owned())];
+        let gateway = Gateway::new(workspace, http, variables).unwrap();
         Self { gateway, folder }
     }
 

@@ -85,6 +85,7 @@ impl Agent {
         match self.tools.needs(prepared) {
             Needs::File(path) => self.keeper.file(path).await,
             Needs::Workspace => self.keeper.whole().await,
+            Needs::Nothing => Ok(()),
         }
     }
 

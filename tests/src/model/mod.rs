@@ -285,8 +285,13 @@ fn note(
     let script = book.scripts.entry(topic.clone()).or_default();
     let reply = script.replies.pop_front();
     script.beyond += usize::from(reply.is_none());
-    let scene =
-        Scene { gate: Arc::clone(&script.gate), left: Arc::clone(&script.left), number, counts };
+    let scene = Scene {
+        gate: Arc::clone(&script.gate),
+        left: Arc::clone(&script.left),
+        number,
+        counts,
+        headers: headers.clone(),
+    };
     let reply = reply.unwrap_or(Reply::Status(500));
     let parsed = serde_json::from_slice(body).unwrap_or(Value::Null);
     book.calls.push(Call {

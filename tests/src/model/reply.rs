@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
@@ -47,6 +47,10 @@ pub enum Reply {
     Garbage,
     /// A whole answer that says nothing.
     Nothing,
+    /// Everything that the request's headers hold, as an error's message under this status.
+    EchoedRefusal(u16),
+    /// The same as an answer's text.
+    EchoedText,
     /// An answer with headers of a gateway's.
     Headed(&'static [(&'static str, &'static str)], Box<Reply>),
     /// The answer, but only when somebody calls `release`.
@@ -67,6 +71,7 @@ impl Reply {
             Self::Text(_)
             | Self::Tool { .. }
             | Self::Nothing
+            | Self::EchoedText
             | Self::Held(_)
             | Self::Paused { .. } => true,
             Self::Headed(_, reply) => reply.is_whole(),
@@ -76,6 +81,7 @@ impl Reply {
             | Self::ErrorEvent(_)
             | Self::Silence
             | Self::Stall(_)
+            | Self::EchoedRefusal(_)
             | Self::Garbage => false,
         }
     }
@@ -92,6 +98,8 @@ pub(super) struct Scene {
     pub(super) number: usize,
     /// What the answer says was used.
     pub(super) counts: Counts,
+    /// The request's headers.
+    pub(super) headers: HeaderMap,
 }
 
 pub(super) async fn respond(scene: Scene, reply: Reply, format: Format) -> Response {
@@ -108,6 +116,12 @@ pub(super) async fn respond(scene: Scene, reply: Reply, format: Format) -> Respo
             scene.gate.notified().await;
             leaving.stays();
             whole(wire::text_events(&text, voice))
+        }
+        Reply::EchoedText => whole(wire::text_events(&echo(&scene.headers), voice)),
+        Reply::EchoedRefusal(status) => {
+            let body = wire::refusal_saying(status, format, Some(&echo(&scene.headers)));
+            let code = StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT);
+            (code, axum::Json(body)).into_response()
         }
         Reply::Headed(headers, reply) => {
             let mut response = Box::pin(respond(scene, *reply, format)).await;
@@ -162,6 +176,14 @@ fn stalled(scene: &Scene, events: Vec<String>) -> Response {
         std::future::pending::<String>().await
     });
     streamed(stream::iter(events).chain(silence).boxed())
+}
+
+/// The headers' values, one after the other.
+fn echo(headers: &HeaderMap) -> String {
+    let line = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
+        format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+    };
+    headers.iter().map(line).collect::<Vec<_>>().join(" | ")
 }
 
 fn refuse(status: u16, format: Format) -> Response {

@@ -1,6 +1,6 @@
 //! Which header fields pass, out and back.
 
-use super::guard::is_or_is_below;
+use url::{Position, Url};
 
 /// Fields of one connection (RFC 9110 section 7.6.1), and those that this side sets itself.
 const OF_THE_CONNECTION: &[&str] = &[
@@ -80,27 +80,25 @@ pub(crate) fn is_readable(content_encoding: &str) -> bool {
 /// A redirect's target as the container is to call it: by way of the edge when it leads to a host
 /// for which `is_allowed`, else as it is.
 pub(crate) fn location(
-    base: &url::Url,
+    base: &Url,
     target: &str,
-    is_allowed: impl Fn(&url::Url) -> bool,
+    is_allowed: impl Fn(&Url) -> bool,
     via_suffix: &str,
 ) -> String {
-    let Ok(mut url) = base.join(target) else { return target.to_owned() };
-    let Some(host) = url.host_str().map(str::to_owned) else { return target.to_owned() };
-    if url.scheme() != "https" || !is_allowed(&url) || is_or_is_below(&host, "internal") {
-        return url.to_string();
-    }
-    let via = format!("{}.{via_suffix}", host.trim_end_matches('.'));
-    match (url.set_scheme("http"), url.set_host(Some(&via))) {
-        (Ok(()), Ok(())) => url.to_string(),
-        _ => target.to_owned(),
+    let Ok(url) = base.join(target) else { return target.to_owned() };
+    match url.host_str() {
+        Some(host) if url.scheme() == "https" && is_allowed(&url) => {
+            let host = host.trim_end_matches('.');
+            let fragment = url.fragment().map(|fragment| format!("#{fragment}"));
+            let path = &url[Position::BeforePath..Position::AfterQuery];
+            format!("http://{host}.{via_suffix}{path}{}", fragment.unwrap_or_default())
+        }
+        _ => url.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use url::Url;
-
     use super::*;
 
     #[test]
@@ -162,6 +160,7 @@ mod tests {
             location(&base, target, allowed, "via.edge.internal")
         };
         assert_eq!(to("c?d"), "http://api.example.com.via.edge.internal/a/c?d");
+        assert_eq!(to("?d#e"), "http://api.example.com.via.edge.internal/a/b?d#e");
         assert_eq!(to("/x"), "http://api.example.com.via.edge.internal/x");
         assert_eq!(to("https://other.example/x"), "https://other.example/x");
         assert_eq!(to("http://api.example.com/x"), "http://api.example.com/x");

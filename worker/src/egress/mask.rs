@@ -49,7 +49,6 @@ impl Mask {
                 mask.add(bytes, &shown);
             }
         }
-        mask.forms.sort_by_key(|form| std::cmp::Reverse(form.bytes.len()));
         mask
     }
 
@@ -59,7 +58,8 @@ impl Mask {
             *begins = true;
         }
         if self.forms.iter().all(|form| form.bytes != bytes) {
-            self.forms.push(Form { bytes, shown: Rc::clone(shown) });
+            let shorter = self.forms.partition_point(|form| form.bytes.len() >= bytes.len());
+            self.forms.insert(shorter, Form { bytes, shown: Rc::clone(shown) });
         }
     }
 

@@ -7,12 +7,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use futures_util::future::try_join_all;
 use futures_util::{StreamExt, stream};
 use protocol::egress::{EgressNote, EgressNotes, EgressVia};
 use protocol::object::ObjectRoute;
 use protocol::{Problem, ProblemCode};
-use url::Url;
+use url::{Position, Url};
 
 use super::asked;
 use crate::egress::guard::{self, Destination};
@@ -142,40 +141,24 @@ impl Outbound<'_> {
     /// The URL that is really called, once every address of its host was found public.
     async fn target(&self, destination: &Destination, url: &Url) -> Result<String, Problem> {
         let Destination::Name(name) = destination else { return Ok(url.to_string()) };
+        let path = &url[Position::BeforePath..Position::AfterQuery];
         if let Some((_, server)) = self.egress.dev_hosts.iter().find(|(host, _)| host == name) {
-            let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-            return Ok(format!("{server}{}{query}", url.path()));
+            return Ok(format!("{server}{path}"));
         }
         if !RECENT.with_borrow(|recent| recent.knows(name, now_ms())) {
             let for_ms = self.resolve(name).await?;
             RECENT.with_borrow_mut(|recent| recent.note(name, now_ms(), for_ms));
         }
-        let mut url = url.clone();
         // The name that was looked up, without the dot at its end that may have been there.
-        url.set_host(Some(name)).map_err(|error| refused(&error))?;
-        Ok(url.to_string())
+        Ok(format!("{}://{name}{path}", url.scheme()))
     }
 
     async fn resolve(&self, name: &str) -> Result<u64, Problem> {
-        let ask = async |kind: &str| {
-            let wrong = |why: String| Unresolved::Resolver(why);
-            let url = resolve::question(&self.egress.resolver, name, kind);
-            let request = http::outgoing("GET", &url, &[("accept", MEDIA_TYPE)], Body::Empty);
-            let request = request.map_err(|error| wrong(error.to_string()))?;
-            let exchange = async {
-                let mut response = http::send(request).await.map_err(|e| wrong(e.to_string()))?;
-                match response.status_code() {
-                    200 => {
-                        http::read_response(&mut response, RESOLVE_BYTES_MAX).await.map_err(wrong)
-                    }
-                    status => Err(wrong(format!("status {status}"))),
-                }
-            };
-            let late = || Err(wrong("it took too long".to_owned()));
-            let body = within(RESOLVE_MS_MAX, exchange).await.unwrap_or_else(late)?;
-            resolve::read(&body)
-        };
-        let answers = try_join_all(KINDS.map(ask)).await;
+        let mut answers = Vec::with_capacity(KINDS.len());
+        for kind in KINDS {
+            answers.push(self.ask(name, kind).await);
+        }
+        let answers: Result<Vec<_>, _> = answers.into_iter().collect();
         answers.and_then(|answers| resolve::verdict(name, &answers)).map_err(|why| match why {
             Unresolved::Private { .. } => refused(&why),
             Unresolved::Unknown(_) => {
@@ -187,6 +170,24 @@ impl Outbound<'_> {
                     .remedy("Try again; if it stays so, the owner can check DNS_OVER_HTTPS_URL.")
             }
         })
+    }
+
+    /// Asks the resolver one question.
+    async fn ask(&self, name: &str, kind: &str) -> Result<resolve::Answer, Unresolved> {
+        let wrong = |why: String| Unresolved::Resolver(why);
+        let url = resolve::question(&self.egress.resolver, name, kind);
+        let request = http::outgoing("GET", &url, &[("accept", MEDIA_TYPE)], Body::Empty);
+        let request = request.map_err(|error| wrong(error.to_string()))?;
+        let exchange = async {
+            let mut response = http::send(request).await.map_err(|e| wrong(e.to_string()))?;
+            match response.status_code() {
+                200 => http::read_response(&mut response, RESOLVE_BYTES_MAX).await.map_err(wrong),
+                status => Err(wrong(format!("status {status}"))),
+            }
+        };
+        let late = || Err(wrong("it took too long".to_owned()));
+        let body = within(RESOLVE_MS_MAX, exchange).await.unwrap_or_else(late)?;
+        resolve::read(&body)
     }
 
     /// Writes what is known of calls of a host into the books.

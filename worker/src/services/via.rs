@@ -5,7 +5,7 @@
 
 use protocol::egress::{EgressVia, VIA_SUFFIX};
 use protocol::{Problem, ProblemCode};
-use url::Url;
+use url::{Position, Url};
 
 use super::outbound::{self, Answer, Bounds, METHODS, Outbound, Sending, field, pass_back};
 use crate::egress::headers::{comes_back, location};
@@ -24,11 +24,10 @@ pub(super) fn host_of(name: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
-/// The URL that is called for one below the edge. Pure.
-fn secure(host: &str, url: &Url) -> Result<Url, Problem> {
-    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-    Url::parse(&format!("https://{host}{}{query}", url.path()))
-        .map_err(|error| outbound::refused(&error))
+/// The URL of `host` that has the path and query of another. Pure.
+fn at(scheme: &str, host: &str, url: &Url) -> Result<Url, Problem> {
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    Url::parse(&format!("{scheme}://{host}{path}")).map_err(|error| outbound::refused(&error))
 }
 
 /// Calls `host` for the container.
@@ -41,7 +40,7 @@ pub(super) async fn serve(
     let settings = Settings::of(env);
     let way = Outbound { env, caller, egress: &settings.egress, via: EgressVia::Via };
     let url = request.url().map_err(|error| http::internal("Reading a URL", &error))?;
-    let url = secure(host, &url)?;
+    let url = at("https", host, &url)?;
     let answer = way.send(sending(request, &url)?).await?;
     let mut fields = answer.fields();
     let allowed = |url: &Url| way.judge(url).is_ok();
@@ -65,7 +64,9 @@ pub(super) async fn allowed(
     }
     let way = Outbound { env, caller, egress: &settings.egress, via: EgressVia::Allowlist };
     let url = request.url().map_err(|error| http::internal("Reading a URL", &error))?;
-    let url = as_it_was(&url, caller.is_tls)?;
+    // Of a request that came by TLS the platform may tell us otherwise.
+    let scheme = if caller.is_tls { "https" } else { "http" };
+    let url = at(scheme, url.host_str().unwrap_or_default(), &url)?;
     let Answer { response, host, .. } = way.send(sending(request, &url)?).await?;
     let all = http::response_headers(&response);
     let connection = field(&all, "connection").to_owned();
@@ -75,17 +76,6 @@ pub(super) async fn allowed(
     let fields: Vec<_> = all.iter().filter(|(name, _)| keeps(name)).cloned().collect();
     way.recorder(&host).ended(bytes, response.status_code()).await;
     Ok(http::with_fields(response, &fields))
-}
-
-/// The URL as the command asked for it: of a request that came by TLS the platform may tell us
-/// otherwise. Pure.
-fn as_it_was(url: &Url, is_tls: bool) -> Result<Url, Problem> {
-    let mut url = url.clone();
-    let scheme = if is_tls { "https" } else { "http" };
-    let changed = url.set_port(None).and_then(|()| url.set_scheme(scheme));
-    changed.map(|()| url).map_err(|()| {
-        Problem::new(ProblemCode::BadRequest, "A request names a URL that cannot be called.")
-    })
 }
 
 /// What a request asks to be sent, its body unread and of a bounded length.
@@ -99,20 +89,25 @@ fn sending<'a>(request: &Request, url: &'a Url) -> Result<Sending<'a>, Problem> 
         "GET" | "HEAD" => Body::Empty,
         _ => http::unread_body(request),
     };
-    match (http::content_length(request), &body) {
-        (Some(length), _) if length > OUTBOUND_REQUEST_BYTES_MAX => {
-            let message = format!("A request has at most {OUTBOUND_REQUEST_BYTES_MAX} bytes.");
-            return Err(Problem::new(ProblemCode::TooLarge, message));
-        }
-        (None, Body::Stream(_)) => {
-            return Err(Problem::new(ProblemCode::BadRequest, "A request declares its length.")
-                .remedy("Send the body with Content-Length, not in chunks."));
-        }
-        _ => {}
-    }
+    check_length(http::content_length(request), matches!(body, Body::Stream(_)))?;
     let headers = http::headers(request);
     let first_byte_ms = OUTBOUND_FIRST_BYTE_MS;
     Ok(Sending { method, url, headers, body, first_byte_ms })
+}
+
+/// Refuses a body that is too large, or of unknown length, before it is read. Pure.
+fn check_length(declared: Option<u64>, has_body: bool) -> Result<(), Problem> {
+    match declared {
+        Some(length) if length > OUTBOUND_REQUEST_BYTES_MAX => {
+            let message = format!("A request has at most {OUTBOUND_REQUEST_BYTES_MAX} bytes.");
+            Err(Problem::new(ProblemCode::TooLarge, message))
+        }
+        None if has_body => {
+            Err(Problem::new(ProblemCode::BadRequest, "A request declares its length.")
+                .remedy("Send the body with Content-Length, not in chunks."))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -131,15 +126,24 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_unknown_or_large_size_is_refused() {
+        assert!(check_length(None, false).is_ok());
+        assert!(check_length(Some(OUTBOUND_REQUEST_BYTES_MAX), true).is_ok());
+        let code = |declared| check_length(declared, true).unwrap_err().code;
+        assert_eq!(code(None), ProblemCode::BadRequest);
+        assert_eq!(code(Some(OUTBOUND_REQUEST_BYTES_MAX + 1)), ProblemCode::TooLarge);
+    }
+
+    #[test]
     fn it_is_called_by_https_whatever_was_asked() {
         let asked = Url::parse("http://a.example.via.edge.internal/b/c?d=e#f").unwrap();
-        assert_eq!(secure("a.example", &asked).unwrap().as_str(), "https://a.example/b/c?d=e");
+        assert_eq!(at("https", "a.example", &asked).unwrap().as_str(), "https://a.example/b/c?d=e");
         for host in ["127.0.0.1", "2130706433", "localhost", "user@a.example", "a.example:8080"] {
-            let judged = secure(host, &asked).map(|url| crate::egress::guard::check(&url).is_ok());
+            let judged =
+                at("https", host, &asked).map(|url| crate::egress::guard::check(&url).is_ok());
             assert!(!judged.unwrap_or(false), "{host}");
         }
         let plain = Url::parse("http://a.example:443/b").unwrap();
-        assert_eq!(as_it_was(&plain, true).unwrap().as_str(), "https://a.example/b");
-        assert_eq!(as_it_was(&plain, false).unwrap().as_str(), "http://a.example/b");
+        assert_eq!(at("https", "a.example", &plain).unwrap().as_str(), "https://a.example/b");
     }
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use protocol::{Problem, ProblemCode};
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Secret, base_url_checked, wrong};
 use crate::egress::headers::may_hold_a_secret;
@@ -171,34 +171,46 @@ fn allowed(
 }
 
 /// One entry of `EGRESS_SECRETS`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Entry {
     secret: String,
     hosts: Vec<String>,
-    #[serde(default)]
     header: Option<String>,
-    #[serde(default)]
     format: Option<String>,
-    #[serde(default)]
     basic_user: Option<String>,
+}
+
+impl Entry {
+    /// Reads an entry; `None` when it is of another shape. By hand, since a derived reader would be
+    /// larger than all the rest of these settings.
+    fn read(value: Value) -> Option<Self> {
+        let Value::Object(mut fields) = value else { return None };
+        let mut text = |name: &str| match fields.remove(name) {
+            None => Some(None),
+            Some(Value::String(text)) => Some(Some(text)),
+            Some(_) => None,
+        };
+        let (secret, header) = (text("secret")??, text("header")?);
+        let (format, basic_user) = (text("format")?, text("basic_user")?);
+        let Some(Value::Array(hosts)) = fields.remove("hosts") else { return None };
+        let hosts = hosts.iter().map(|host| host.as_str().map(str::to_owned));
+        let hosts = hosts.collect::<Option<_>>()?;
+        fields.is_empty().then_some(Self { secret, hosts, header, format, basic_user })
+    }
 }
 
 fn secrets(get: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) -> Vec<HostSecret> {
     let name = "EGRESS_SECRETS";
     let Some(text) = get(name) else { return Vec::new() };
-    let entries: Vec<Entry> = match serde_json::from_str(&text) {
-        Ok(entries) => entries,
-        Err(error) => {
-            // The place is told and the text is not: somebody may have put the secret itself there.
-            let (line, column) = (error.line(), error.column());
-            let why = format!(
-                "it is no JSON list of {{\"secret\", \"hosts\", \"header\", \"format\"}} or \
-                 {{\"secret\", \"hosts\", \"basic_user\"}} (line {line}, column {column})"
-            );
-            problems.push(wrong(name, &why));
-            return Vec::new();
-        }
+    let entries = match serde_json::from_slice(text.as_bytes()) {
+        Ok(Value::Array(entries)) => entries.into_iter().map(Entry::read).collect(),
+        Ok(_) | Err(_) => None,
+    };
+    // The text is not told: somebody may have put the secret itself there.
+    let Some(entries): Option<Vec<Entry>> = entries else {
+        let why = "it is no JSON list of {\"secret\", \"hosts\", \"header\", \"format\"} or \
+                   {\"secret\", \"hosts\", \"basic_user\"}";
+        problems.push(wrong(name, why));
+        return Vec::new();
     };
     if entries.len() > EGRESS_SECRETS_MAX {
         problems.push(wrong(name, format!("it has more than {EGRESS_SECRETS_MAX} entries")));

@@ -216,7 +216,7 @@ fn mid_turn(reader: &mut Reader<'_>) -> MidTurn {
     reader.word("MID_TURN_MESSAGES", &words).unwrap_or(MidTurn::Steer)
 }
 
-/// How long a model may be silent: the runtime has the defaults.
+/// How long a model may be silent, and how soon it is asked again: the runtime has the defaults.
 fn runtime_variables(reader: &mut Reader<'_>) -> Vec<(&'static str, String)> {
     let mut variables = Vec::new();
     for name in [ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_MODEL_RETRY_DELAY_MS] {

@@ -46,7 +46,11 @@ const OTHERS: &[&str] = &[
     "COMPATIBLE_API",
     "COMPATIBLE_API_KEY",
     "DEEPSEEK_BASE_URL",
+    "DEV_HOSTS",
+    "DNS_OVER_HTTPS_URL",
+    "EGRESS_SECRETS",
     "FAULTS",
+    "FAULT_R2_DELAY_MS",
     "GEMINI_BASE_URL",
     "GROQ_BASE_URL",
     "LOG_RECORDS_KEPT",
@@ -62,6 +66,7 @@ const OTHERS: &[&str] = &[
     "OPENAI_API",
     "OPENAI_BASE_URL",
     "OPENROUTER_BASE_URL",
+    "SANDBOX_ALLOWED_HOSTS",
     "SANDBOX_INTERNET",
     "SANDBOX_SLEEP_AFTER",
     "SPEND_PER_DAY_USD",
@@ -119,7 +124,23 @@ pub(super) fn file_text(
             text += &line(name, &value)?;
         }
     }
+    for name in lent_secrets(&variable("EGRESS_SECRETS").unwrap_or_default()) {
+        let is_known = KEYS.iter().chain(OTHERS).any(|known| *known == name);
+        if let Some(value) = variable(&name).filter(|_| !is_known) {
+            text += &line(&name, &value)?;
+        }
+    }
     Ok(text)
+}
+
+/// The secrets that `EGRESS_SECRETS` names, each once. What is wrong with the setting, the Worker says.
+fn lent_secrets(setting: &str) -> Vec<String> {
+    let entries: Vec<serde_json::Value> = serde_json::from_str(setting).unwrap_or_default();
+    let name = |entry: &serde_json::Value| entry.get("secret")?.as_str().map(str::to_owned);
+    let mut names: Vec<String> = entries.iter().filter_map(name).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// One line, in the quoting of the `dotenv` format. A `$` would be expanded even inside quotes.
@@ -180,6 +201,15 @@ mod tests {
             file_text(&variable, Some("http://127.0.0.1:1")).unwrap(),
             "DEV_MODE='true'\nDEMO_MODEL_URL='http://127.0.0.1:1'\nMODEL='openai/gpt'\n"
         );
+        let lent = |name: &str| match name {
+            "EGRESS_SECRETS" => {
+                Some(r#"[{"secret":"TOKEN"},{"secret":"TOKEN"},{"secret":"MODEL"}]"#.into())
+            }
+            "TOKEN" => Some("t".to_owned()),
+            _ => None,
+        };
+        let text = file_text(&lent, None).unwrap();
+        assert!(text.ends_with("\nTOKEN='t'\n") && !text.contains("MODEL='"), "{text}");
         let closed = |name: &str| (name == "DEV_MODE").then(|| "false".to_owned());
         assert_eq!(file_text(&closed, None).unwrap(), "DEV_MODE='false'\n");
     }

@@ -34,14 +34,14 @@ fn stuck() -> Stuck {
     let edge = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", edge.local_addr().unwrap()).parse().unwrap();
     let workspace = Workspace::open(folder.path()).unwrap();
-    let tools = Gateway::new(workspace.clone()).unwrap();
-    let prompt = Prompt::new(&workspace, tools.specs());
     let timeouts = ModelTimeouts {
         first_byte: MODEL_FIRST_BYTE_TIMEOUT,
         idle: MODEL_IDLE_TIMEOUT,
         retry_delay: MODEL_RETRY_DELAY_MIN,
     };
     let http = Http::new(url).unwrap();
+    let tools = Gateway::new(workspace.clone(), http.clone(), Vec::new()).unwrap();
+    let prompt = Prompt::new(&workspace, tools.specs(), &[]);
     let store = Arc::new(EdgeStore::new(http.clone(), Handle::current()));
     let root = folder.path().to_owned();
     let opener = Arc::new(RepositoryOpener::new(store, "main".parse().unwrap(), root));

@@ -158,9 +158,14 @@ pub(crate) fn ping(format: Format) -> String {
     }
 }
 
-/// The body with which a provider refuses under this status.
+/// The body with which a provider refuses under this status, in its usual words.
 pub(crate) fn refusal(status: u16, format: Format) -> Value {
-    let (kind, message) = match status {
+    refusal_saying(status, format, None)
+}
+
+/// The same in other words.
+pub(crate) fn refusal_saying(status: u16, format: Format, said: Option<&str>) -> Value {
+    let (kind, usual) = match status {
         400 => ("invalid_request_error", "max_tokens: must be positive"),
         401 => ("authentication_error", "invalid x-api-key"),
         403 => ("permission_error", "Your API key does not have permission"),
@@ -169,6 +174,7 @@ pub(crate) fn refusal(status: u16, format: Format) -> Value {
         529 => ("overloaded_error", "Overloaded"),
         _ => ("api_error", "Internal server error"),
     };
+    let message = said.unwrap_or(usual);
     match format {
         Format::Anthropic => json!({
             "type": "error",

@@ -1,8 +1,8 @@
 //! A provider's answer on its way to the container: counted as it passes, and booked when it ends,
 //! however it ends.
 //!
-//! Invariants: the bytes are passed on as they come and none is kept; a granted call is settled
-//! once, also when the container stops listening in the middle.
+//! Invariants: the bytes are passed on as they come and none is kept, except that no key of ours is
+//! among them; a granted call is settled once, also when the container stops listening in the middle.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,9 +12,11 @@ use futures_channel::oneshot;
 use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use protocol::object::{Bill, CallSettled, ObjectRoute};
+use protocol::session::Usage;
 use protocol::{AgentId, Problem};
 
 use crate::agent::ledger::to_wire;
+use crate::egress::mask::{Mask, Masking};
 use crate::limits::{SETTLE_ATTEMPTS_MAX, SETTLE_PAUSE_MS, SETTLE_WAIT_MS_MAX};
 use crate::models::Money;
 use crate::platform::clock::{now_ms, pause, within};
@@ -106,16 +108,19 @@ impl Granted {
         console::trouble(format_args!("call {} could not be settled; it lapses", self.call));
     }
 
-    /// The same answer, counted while it passes and settled when it ends.
+    /// The same answer, counted while it passes, settled when it ends, and without `mask`'s secrets.
     pub(super) fn meter(
         self,
         mut response: Response,
         counting: Counting,
+        mask: &Rc<Mask>,
         context: &Context,
     ) -> Result<Response, Problem> {
-        let stream = response
-            .stream()
-            .map_err(|error| http::internal("Reading a model's answer", &error))?;
+        let Some(stream) = body(&mut response)? else {
+            let bill = Bill::Uncounted { usage: Usage::default(), elapsed_ms: 0 };
+            context.wait_until(async move { self.settle(bill).await });
+            return Ok(response);
+        };
         let usage = UsageMeter::new(counting.dialect);
         let meter = Meter { usage, counting, began_ms: now_ms(), ended: false };
         let meter = Rc::new(RefCell::new(meter));
@@ -133,50 +138,84 @@ impl Granted {
                 console::note(format_args!("nobody waited for the booking of a model's answer"));
             }
         });
-        let passing = Passing { stream, meter, over: Some(over), told: Some(is_told) };
-        let pieces =
-            unfold(passing, |mut passing| async { Some((passing.next().await?, passing)) });
-        http::with_stream(response, pieces)
+        let booking = Booking { meter, over, told: is_told };
+        passing(response, Passing { stream, masking: Masking::new(mask), booking: Some(booking) })
     }
 }
 
-/// An answer under way.
+/// An answer that is not counted, without `mask`'s secrets: some providers repeat the key that they
+/// refuse.
+pub(super) fn masked(mut response: Response, mask: &Rc<Mask>) -> Result<Response, Problem> {
+    let Some(stream) = body(&mut response)? else { return Ok(response) };
+    passing(response, Passing { stream, masking: Masking::new(mask), booking: None })
+}
+
+/// An answer's body, if it has one.
+fn body(response: &mut Response) -> Result<Option<ByteStream>, Problem> {
+    http::response_body(response)
+        .map_err(|error| http::internal("Reading a model's answer", &error))
+}
+
+fn passing(response: Response, passing: Passing) -> Result<Response, Problem> {
+    let pieces = unfold(Some(passing), |passing| async { passing?.next().await });
+    http::with_stream(response, pieces)
+}
+
+/// What is booked when an answer ends.
+struct Booking {
+    meter: Rc<RefCell<Meter>>,
+    over: oneshot::Sender<()>,
+    told: oneshot::Receiver<()>,
+}
+
+impl Booking {
+    /// Lets the answer be booked before its end is passed on, so that the next question of the same
+    /// turn is asked against the right sum.
+    async fn end(self) {
+        if self.over.send(()).is_err() {
+            console::trouble(format_args!("nobody books a model's answer; its call lapses"));
+        }
+        if within(SETTLE_WAIT_MS_MAX, self.told).await.is_none() {
+            console::note(format_args!("a model's answer ends before it is booked"));
+        }
+    }
+}
+
+/// An answer under way. Dropped before its end, it is booked as one that broke off.
 struct Passing {
     stream: ByteStream,
-    meter: Rc<RefCell<Meter>>,
-    over: Option<oneshot::Sender<()>>,
-    told: Option<oneshot::Receiver<()>>,
+    masking: Masking,
+    booking: Option<Booking>,
 }
+
+/// A piece, and what follows it.
+type Piece = (Result<Vec<u8>, Problem>, Option<Passing>);
 
 impl Passing {
     /// The next piece; nothing when the answer is over and booked.
-    async fn next(&mut self) -> Option<Result<Vec<u8>, Problem>> {
-        match self.stream.next().await {
-            Some(Ok(piece)) => {
-                self.meter.borrow_mut().usage.feed(&piece);
-                Some(Ok(piece))
+    async fn next(mut self) -> Option<Piece> {
+        loop {
+            match self.stream.next().await {
+                Some(Ok(piece)) => {
+                    if let Some(booking) = &self.booking {
+                        booking.meter.borrow_mut().usage.feed(&piece);
+                    }
+                    let shown = self.masking.push(&piece);
+                    if !shown.is_empty() {
+                        return Some((Ok(shown), Some(self)));
+                    }
+                }
+                Some(Err(error)) => {
+                    return Some((Err(http::internal("Reading a model's answer", &error)), None));
+                }
+                None => {
+                    let last = self.masking.finish();
+                    if let Some(booking) = self.booking.take() {
+                        booking.end().await;
+                    }
+                    return (!last.is_empty()).then_some((Ok(last), None));
+                }
             }
-            Some(Err(error)) => {
-                self.over = None;
-                Some(Err(http::internal("Reading a model's answer", &error)))
-            }
-            None => {
-                self.end().await;
-                None
-            }
-        }
-    }
-
-    /// Lets the answer be booked before its end is passed on, so that the next question of the same
-    /// turn is asked against the right sum.
-    async fn end(&mut self) {
-        if self.over.take().is_some_and(|over| over.send(()).is_err()) {
-            console::trouble(format_args!("nobody books a model's answer; its call lapses"));
-        }
-        if let Some(told) = self.told.take()
-            && within(SETTLE_WAIT_MS_MAX, told).await.is_none()
-        {
-            console::note(format_args!("a model's answer ends before it is booked"));
         }
     }
 }

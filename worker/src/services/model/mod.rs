@@ -3,11 +3,14 @@
 //!
 //! Invariants: no call is made that the ledger has not granted; only the path of the model's own API
 //! is forwarded, and only bodies that our own requests may have; of the container's headers only
-//! those on a list, of the provider's likewise; no redirect is followed with a key in hand.
+//! those on a list, of the provider's likewise; no key comes back in an answer, whatever the provider
+//! repeats; no redirect is followed with a key in hand.
 
 mod asked;
 mod metered;
 mod room;
+
+use std::rc::Rc;
 
 use dialects::Dialect;
 use protocol::edge::TURN_HEADER;
@@ -19,7 +22,8 @@ use serde_json::json;
 use self::asked::Asked;
 use self::metered::{Counting, Granted};
 use self::room::Room;
-use crate::limits::MODEL_REQUEST_BYTES_MAX;
+use crate::egress::mask::Mask;
+use crate::limits::{KEY_BYTES_MASKED_MIN, MODEL_REQUEST_BYTES_MAX};
 use crate::platform::http::{self, Body, Request, Response};
 use crate::platform::loopback::ContainerIdentity;
 use crate::platform::{Context, Env, object};
@@ -88,17 +92,29 @@ pub(super) async fn serve(
     let is_success = (200..300).contains(&response.status_code());
     let from_cache = provider.through_gateway
         && http::response_header(&response, GATEWAY_CACHE_HEADER).as_deref() == Some("HIT");
+    let mask = Rc::new(mask(&settings, provider));
     if !is_success || from_cache {
         granted.settle(Bill::Nothing).await;
-        return Ok(http::pass_through(response, RESPONSE_HEADERS));
+        return Ok(http::pass_through(metered::masked(response, &mask)?, RESPONSE_HEADERS));
     }
     let counting = Counting {
         dialect,
         reports_cost: provider.reports_cost(),
         answered_by: answered_by(provider, &response),
     };
-    let response = granted.meter(response, counting, context)?;
+    let response = granted.meter(response, counting, &mask, context)?;
     Ok(http::pass_through(response, RESPONSE_HEADERS))
+}
+
+/// What must not come back from a provider: the keys that went to it.
+fn mask(settings: &Settings, provider: &Provider) -> Mask {
+    let key = provider.key.as_ref().map(|key| (provider.name, key.expose()));
+    let gateway = settings.gateway.as_ref().filter(|_| provider.through_gateway);
+    let token = gateway.and_then(|gateway| gateway.token.as_ref());
+    // A short text might stand in any answer; nobody's real key is so short.
+    let long = |(_, text): &(&str, &str)| text.len() >= KEY_BYTES_MASKED_MIN;
+    let token = token.map(|token| ("of the gateway", token.expose()));
+    Mask::new(key.into_iter().chain(token).filter(long))
 }
 
 /// Asks the ledger whether the call may be made.
