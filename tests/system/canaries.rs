@@ -310,7 +310,8 @@ async fn kept(stack: &Stack) -> Result<()> {
     for path in stack.files() {
         let bytes = std::fs::read(&path).unwrap_or_default();
         let mode = std::fs::metadata(&path).map_or(0, |file| file.permissions().mode() & 0o777);
-        let is_settings = path.file_name().is_some_and(|name| name == "env" || name == "api-token");
+        let is_settings =
+            path.file_name().is_some_and(|name| name == "dev.env" || name == "api-token");
         if is_settings {
             ensure!(mode == 0o600, "{} has mode {mode:o}", path.display());
             continue;

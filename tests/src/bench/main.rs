@@ -4,6 +4,7 @@
 //! the figures that have one, so that a miss is seen. Nothing here is asserted: a machine's noise
 //! must not fail a build.
 
+mod edge;
 mod memory;
 mod report;
 mod sizes;
@@ -16,20 +17,33 @@ use anyhow::Result;
 
 use crate::report::Report;
 
+/// The parts, in the order in which they are measured.
+const PARTS: [&str; 5] = ["start", "turns", "edge", "workspace", "sizes"];
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let mut as_json = false;
+    let mut parts: Vec<String> = Vec::new();
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--json" => as_json = true,
             "--help" | "-h" => return report::print(&report::help()),
+            part if PARTS.contains(&part) => parts.push(argument),
             other => anyhow::bail!("unknown argument {other}; see --help"),
         }
     }
     let mut report = Report::default();
-    start::measure(&mut report).await?;
-    turns::measure(&mut report).await?;
-    workspace::measure(&mut report).await?;
-    sizes::measure(&mut report)?;
+    for part in PARTS {
+        if !parts.is_empty() && !parts.iter().any(|wanted| wanted == part) {
+            continue;
+        }
+        match part {
+            "start" => start::measure(&mut report).await?,
+            "turns" => turns::measure(&mut report).await?,
+            "edge" => edge::measure(&mut report).await?,
+            "workspace" => workspace::measure(&mut report).await?,
+            _ => sizes::measure(&mut report)?,
+        }
+    }
     report::print(&if as_json { report.json()? } else { report.table() })
 }

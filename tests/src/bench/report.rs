@@ -98,7 +98,8 @@ fn short(number: f64) -> String {
 /// What `--help` prints.
 pub(crate) fn help() -> String {
     "Measures start, turns, memory and sizes on this machine, through the whole local stack.\n\n\
-     Usage: cargo xtask bench [--json]\n\n\
+     Usage: cargo xtask bench [--json] [start] [turns] [edge] [workspace] [sizes]\n\n\
+     Without parts, all of them.\n\
      Takes some three minutes after the build, half of them for a workspace of 1 GB.\n\
      Times are milliseconds; run it on a quiet machine.\n"
         .to_owned()
