@@ -1,4 +1,5 @@
-//! A reasoning item of `OpenAI` Responses inside a thinking block, and back.
+//! What has no place of its own in an answer, inside a thinking block, and back: a reasoning item of
+//! `OpenAI` Responses, and the thought signature of a tool call of Gemini.
 //!
 //! A thinking block has a text and one opaque signature; a reasoning item has an id, encrypted
 //! content and a summary in several parts. The text is the parts with [`PART_GAP`] between them; the
@@ -9,6 +10,9 @@
 //! ```
 //!
 //! where `parts` has the length of each part in bytes, so that the parts can be told apart again.
+//!
+//! A thought signature (<https://ai.google.dev/gemini-api/docs/thought-signatures>) makes a block without
+//! text, directly before its call: `{"thought_signature":"…"}`.
 //!
 //! Invariant: [`unpack`] of what [`pack`] gave is the item that it was given, byte for byte; of
 //! anything else, such as another API's signature, it is nothing.
@@ -63,6 +67,23 @@ pub(crate) fn unpack(text: &str, signature: &str) -> Option<Reasoning> {
     rest.is_empty().then_some(Reasoning { id, encrypted_content, summary })
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallSignature {
+    thought_signature: String,
+}
+
+/// The signature of the thinking block that stands for a call's thought signature.
+pub(crate) fn pack_call(thought_signature: String) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&CallSignature { thought_signature })
+}
+
+/// The thought signature in a thinking block's signature, if there is one.
+pub(crate) fn unpack_call(signature: &str) -> Option<String> {
+    let CallSignature { thought_signature } = serde_json::from_str(signature).ok()?;
+    Some(thought_signature)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -82,8 +103,16 @@ mod tests {
         }
 
         #[test]
+        fn a_calls_signature_survives_the_block(signature in ".{0,40}") {
+            let packed = pack_call(signature.clone()).unwrap();
+            prop_assert_eq!(unpack("", &packed), None);
+            prop_assert_eq!(unpack_call(&packed), Some(signature));
+        }
+
+        #[test]
         fn nothing_else_is_an_item(text in ".{0,20}", signature in ".{0,20}") {
             prop_assert_eq!(unpack(&text, &signature), None);
+            prop_assert_eq!(unpack_call(&signature), None);
         }
     }
 

@@ -268,6 +268,15 @@ fn gemini_gets_plain_schemas_and_signed_calls() {
         body["messages"][2]["tool_calls"][0]["extra_content"],
         json!({"google": {"thought_signature": "skip_thought_signature_validator"}})
     );
+    let signed = AssistantBlock::Thinking {
+        text: String::new(),
+        signature: Some(r#"{"thought_signature":"Cg+/="}"#.into()),
+    };
+    let answer = vec![signed, call("call_abc"), call("call_abd")];
+    let body = encoded(OpenAiChat, accent, &request(tool_loop(answer)));
+    let calls = &body["messages"][2]["tool_calls"];
+    assert_eq!(calls[0]["extra_content"], json!({"google": {"thought_signature": "Cg+/="}}));
+    assert_eq!(calls[1].get("extra_content"), None);
     let body = encoded(OpenAiChat, ("compatible", "m"), &request(tool_loop(vec![call("a")])));
     assert_eq!(body["tools"][0]["function"]["parameters"]["additionalProperties"], false);
     assert_eq!(body["messages"][2]["tool_calls"][0].get("extra_content"), None);

@@ -23,11 +23,13 @@ use crate::conversation::{
     AssistantBlock, ModelRequest, ThinkingLevel, ToolArguments, ToolResult, ToolSpec, UserBlock,
 };
 use crate::limits::CACHED_MESSAGES_MAX;
+use crate::reasoning;
 
 /// Between texts that become one string.
 const PARAGRAPH: &str = "\n\n";
 
-/// Stands for a signature that is not there, as the provider documents
+/// Stands for the signatures of an answer that has none because another model gave it, as the provider
+/// documents. An answer of its own has one, on the first of its calls
 /// (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
@@ -35,8 +37,13 @@ const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 const SCHEMA_KEYWORDS_LEFT_OUT: [&str; 2] = ["$schema", "additionalProperties"];
 
 pub(super) fn encode(accent: &Accent, request: &ModelRequest) -> Result<Vec<u8>, EncodeError> {
-    let select =
-        if accent.has(Quirk::ReasoningContent) { replayed_with_thinking } else { replayed };
+    let select = if accent.has(Quirk::ReasoningContent) {
+        replayed_with_thinking
+    } else if accent.has(Quirk::ThoughtSignatures) {
+        replayed_with_signatures
+    } else {
+        replayed
+    };
     let runs = arrange(&request.messages, select);
     if runs.is_empty() {
         return Err(EncodeError::NothingToSend);
@@ -135,6 +142,22 @@ fn replayed_with_thinking(answer: &[AssistantBlock]) -> Vec<&AssistantBlock> {
     answer.iter().filter(|block| !is_redacted(block)).collect()
 }
 
+fn replayed_with_signatures(answer: &[AssistantBlock]) -> Vec<&AssistantBlock> {
+    let is_replayed = |block: &&AssistantBlock| match block {
+        AssistantBlock::Text { .. } | AssistantBlock::ToolCall { .. } => true,
+        AssistantBlock::Thinking { .. } => thought_signature(block).is_some(),
+        AssistantBlock::RedactedThinking { .. } => false,
+    };
+    answer.iter().filter(is_replayed).collect()
+}
+
+fn thought_signature(block: &AssistantBlock) -> Option<String> {
+    match block {
+        AssistantBlock::Thinking { signature, .. } => reasoning::unpack_call(signature.as_deref()?),
+        _ => None,
+    }
+}
+
 fn tool<'a>(accent: &Accent, spec: &'a ToolSpec) -> Typed<Function<'a>> {
     let mut parameters = Cow::Borrowed(&spec.input_schema);
     if accent.has(Quirk::PlainSchemas) {
@@ -203,13 +226,23 @@ fn assistant_message<'a>(
     blocks: &[&'a AssistantBlock],
 ) -> Result<Message<'a>, EncodeError> {
     let (mut texts, mut thoughts, mut tool_calls) = (Vec::new(), Vec::new(), Vec::new());
+    let is_signed = blocks.iter().any(|block| thought_signature(block).is_some());
+    let mut signature = None;
     for block in blocks {
         match block {
             AssistantBlock::Text { text } => texts.push(text.as_str()),
-            AssistantBlock::Thinking { text, .. } => thoughts.push(text.as_str()),
+            AssistantBlock::Thinking { text, .. } => {
+                signature = thought_signature(block);
+                thoughts.push(text.as_str());
+            }
             AssistantBlock::RedactedThinking { .. } => {}
             AssistantBlock::ToolCall { id, name, arguments } => {
-                tool_calls.push(call(accent, id, name, arguments)?);
+                let mut call = call(accent, id, name, arguments)?;
+                if accent.has(Quirk::ThoughtSignatures) {
+                    let stand_in = || (!is_signed).then(|| NO_SIGNATURE.to_owned());
+                    call.extra_content = signature.take().or_else(stand_in).map(Signed::new);
+                }
+                tool_calls.push(call);
             }
         }
     }
@@ -226,9 +259,8 @@ fn call<'a>(
     arguments: &ToolArguments,
 ) -> Result<Call<'a>, EncodeError> {
     let arguments = with_object(arguments, serde_json::to_string)?;
-    let extra_content = accent.has(Quirk::ThoughtSignatures).then(|| Signed::new(NO_SIGNATURE));
     let called = Typed { function: Called { name, arguments } };
-    Ok(Call { id: call_id(accent, id), called, extra_content })
+    Ok(Call { id: call_id(accent, id), called, extra_content: None })
 }
 
 /// An id in the form that the provider takes. The same id always gives the same one, so that calls

@@ -208,6 +208,16 @@ fn openai_content_may_be_parts_and_a_refusal_is_said() {
 }
 
 #[test]
+fn gemini_signs_its_calls() {
+    let call = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"x","arguments":"{}"},"extra_content":{"google":{"thought_signature":"Cg+/="}}},{"index":1,"id":"b","function":{"name":"y","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#;
+    let blocks = decode(OpenAiChat, &[call]).unwrap().blocks;
+    let signature = Some(r#"{"thought_signature":"Cg+/="}"#.to_owned());
+    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks[0], AssistantBlock::Thinking { text: String::new(), signature });
+    assert!(matches!(&blocks[1], AssistantBlock::ToolCall { id, .. } if id == "a"));
+}
+
+#[test]
 fn openai_thinking_may_be_parts_of_the_content() {
     let data = [
         r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}}]}"#,

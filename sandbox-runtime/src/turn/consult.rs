@@ -4,10 +4,12 @@
 //! followers are told so before the next begins; each model gets the question in its own dialect and
 //! within its own limits.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
 use protocol::session::AssistantMessage;
 use protocol::turn::{EventKind, ModelChoice, TurnRequest};
 use protocol::{Problem, SessionId};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Agent;
 use super::answer::{self, Speaker};
@@ -77,6 +79,7 @@ impl Consult<'_> {
         let order = self.agent.models_to_ask(&names);
         let mut first: Option<Unanswered> = None;
         let mut others = false;
+        let fit = progress.fit;
         let mut order = order.into_iter().filter_map(|at| choices.get(at)).peekable();
         while let Some(choice) = order.next() {
             progress.speaker = Speaker::of(choice, &self.request.model);
@@ -90,6 +93,8 @@ impl Consult<'_> {
                 Err(Failed::Unanswered(unanswered)) => unanswered,
             };
             if let Some(next) = order.peek() {
+                // What was too long for one model may fit the next.
+                progress.fit = fit;
                 let next = answer::signature(next);
                 self.announce(progress, next, &unanswered.fault.problem, 0);
             }
@@ -119,7 +124,7 @@ impl Consult<'_> {
                 Course::Again => progress.waits.next(tries, fault.retry_after, delay, chance),
                 Course::Shorter if progress.fit == Fit::Whole => {
                     progress.fit = Fit::Halved;
-                    Some(std::time::Duration::ZERO)
+                    Some(Duration::ZERO)
                 }
                 Course::Fail => return Err(Failed::AtAll(Unanswered { fault, tries })),
                 Course::Another(_) | Course::Shorter => None,

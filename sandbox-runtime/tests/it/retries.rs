@@ -193,3 +193,26 @@ async fn a_conversation_that_is_too_long_is_sent_again_with_half_of_it() {
     assert!(!sent(5).contains("question t2") && sent(5).contains("question t3"));
     assert!(sent(5).contains("question t5"));
 }
+
+#[tokio::test]
+async fn what_was_too_long_for_one_model_is_sent_whole_to_the_next() {
+    let world = World::new().await;
+    let life = world.live_with(&IMPATIENT).await;
+    for turn in ["t1", "t2"] {
+        world.edge.script([says("ok")]);
+        let request = world.edge.say("s", turn, &format!("question {turn}"));
+        assert_eq!(life.outcome(&request).await, Outcome::Completed);
+    }
+    let too_long = Answer::Status(413, &[], "{}");
+    world.edge.script([too_long.clone(), too_long, chat_says("it fits")]);
+    let request = with_fallbacks(world.edge.say("s", "t3", "question t3"));
+    assert_eq!(life.outcome(&request).await, Outcome::Completed);
+    let sent = |at: usize| world.edge.questions()[at].1["messages"].to_string();
+    assert!(sent(2).contains("question t1") && !sent(3).contains("question t1"));
+    assert!(sent(4).contains("question t1"), "{}", sent(4));
+    // It is no fault of the first model's: it is asked first again.
+    world.edge.script([says("back")]);
+    let request = with_fallbacks(world.edge.say("s", "t4", "question t4"));
+    assert_eq!(life.outcome(&request).await, Outcome::Completed);
+    assert_eq!(providers(&world.edge)[5], "anthropic");
+}

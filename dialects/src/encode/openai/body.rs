@@ -157,11 +157,11 @@ pub(super) struct Signed {
 
 #[derive(Serialize)]
 struct Signature {
-    thought_signature: &'static str,
+    thought_signature: String,
 }
 
 impl Signed {
-    pub(super) fn new(thought_signature: &'static str) -> Self {
+    pub(super) fn new(thought_signature: String) -> Self {
         Self { google: Signature { thought_signature } }
     }
 }

@@ -9,6 +9,7 @@ use super::wire::{FunctionFragment, ToolCallFragment};
 use crate::answer::StreamEvent;
 use crate::conversation::AssistantBlock;
 use crate::limits::TOOL_CALLS_MAX;
+use crate::reasoning;
 use crate::stream::{DecodeError, tool_arguments};
 
 /// The calls so far, in the order in which they began.
@@ -19,7 +20,7 @@ pub(super) struct ToolCalls {
     calls: Vec<Call>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Call {
     /// The provider's index, where it gives one.
     index: Option<u64>,
@@ -28,6 +29,7 @@ struct Call {
     /// Set when the call is announced, which is as soon as its name is known.
     announced: Option<Announced>,
     arguments: String,
+    thought_signature: Option<String>,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl ToolCalls {
         events: &mut Vec<StreamEvent>,
     ) -> Result<(), DecodeError> {
         let index = fragment.index;
+        let thought_signature = fragment.thought_signature();
         let id = fragment.id.filter(|id| !id.is_empty());
         let FunctionFragment { name, arguments } = fragment.function.unwrap_or_default();
         let name = name.filter(|name| !name.is_empty());
@@ -64,6 +67,7 @@ impl ToolCalls {
         if let Some(call) = self.calls.get_mut(position) {
             unannounced = call.announced.is_none();
             call.given_id = call.given_id.take().or(id);
+            call.thought_signature = call.thought_signature.take().or(thought_signature);
             push_arguments(&mut call.arguments, arguments);
         }
         // A later name repeats the first one.
@@ -75,14 +79,21 @@ impl ToolCalls {
         Ok(())
     }
 
+    /// The calls, each behind the proof of its thought where the provider gives one.
     pub(super) fn finish(self, cut: bool) -> Result<Vec<AssistantBlock>, DecodeError> {
-        let block = |call: Call| {
+        let mut blocks = Vec::new();
+        for call in self.calls {
             let rule = "a tool call must have a name";
             let Announced { id, name } = call.announced.ok_or(DecodeError::Protocol { rule })?;
+            if let Some(signature) = call.thought_signature {
+                let packed = reasoning::pack_call(signature).map_err(DecodeError::Json)?;
+                let (text, signature) = (String::new(), Some(packed));
+                blocks.push(AssistantBlock::Thinking { text, signature });
+            }
             let arguments = tool_arguments::read(call.arguments, cut);
-            Ok(AssistantBlock::ToolCall { id, name, arguments })
-        };
-        self.calls.into_iter().map(block).collect()
+            blocks.push(AssistantBlock::ToolCall { id, name, arguments });
+        }
+        Ok(blocks)
     }
 
     /// Which call a fragment continues; `None` when it begins one.
@@ -107,7 +118,7 @@ impl ToolCalls {
         if self.calls.len() == TOOL_CALLS_MAX {
             return Err(DecodeError::TooManyToolCalls);
         }
-        self.calls.push(Call { index, given_id: None, announced: None, arguments: String::new() });
+        self.calls.push(Call { index, ..Call::default() });
         Ok(self.calls.len() - 1)
     }
 

@@ -34,6 +34,14 @@ pub(super) struct ToolCallFragment {
     pub(super) index: Option<u64>,
     pub(super) id: Option<String>,
     pub(super) function: Option<FunctionFragment>,
+    extra_content: Option<Value>,
+}
+
+impl ToolCallFragment {
+    /// Gemini's proof of the thought behind the call.
+    pub(super) fn thought_signature(&self) -> Option<String> {
+        plain(self.extra_content.as_ref()?.pointer("/google/thought_signature"))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
