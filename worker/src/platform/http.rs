@@ -316,17 +316,6 @@ pub(crate) async fn send(request: Request) -> Result<Response, worker::Error> {
     worker::Fetch::Request(request).send().await
 }
 
-/// `response` with another body, which is made while it is read. A problem breaks it off.
-pub(crate) fn with_stream(
-    response: Response,
-    pieces: impl futures_util::Stream<Item = Result<Vec<u8>, Problem>> + 'static,
-) -> Result<Response, Problem> {
-    let pieces =
-        pieces.map(|piece| piece.map_err(|problem| worker::Error::RustError(problem.to_string())));
-    let (builder, _) = response.into_parts();
-    builder.from_stream(pieces).map_err(|error| internal("Streaming a body", &error))
-}
-
 /// `response` with only the named headers, its body passed through unread.
 pub(crate) fn pass_through(response: Response, keep: &[&str]) -> Response {
     let (builder, body) = response.into_parts();

@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod loopback;
 pub(crate) mod object;
+pub(crate) mod relay;
 pub(crate) mod sockets;
 pub(crate) mod sql;
 

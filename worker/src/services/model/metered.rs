@@ -4,24 +4,20 @@
 //! Invariants: the bytes are passed on as they come and none is kept, except that no key of ours is
 //! among them; a granted call is settled once, also when the container stops listening in the middle.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use dialects::{Dialect, UsageMeter};
-use futures_channel::oneshot;
-use futures_util::StreamExt;
-use futures_util::stream::unfold;
 use protocol::object::{Bill, CallSettled, ObjectRoute};
-use protocol::session::Usage;
-use protocol::{AgentId, Problem};
+use protocol::{AgentId, Problem, ProblemCode};
 
 use crate::agent::ledger::to_wire;
 use crate::egress::mask::{Mask, Masking};
 use crate::limits::{SETTLE_ATTEMPTS_MAX, SETTLE_PAUSE_MS, SETTLE_WAIT_MS_MAX};
 use crate::models::Money;
 use crate::platform::clock::{now_ms, pause, within};
-use crate::platform::http::{self, Body, ByteStream, Response};
+use crate::platform::http::{Body, Response};
 use crate::platform::log as console;
+use crate::platform::relay::{Relay, RelayError};
 use crate::platform::{Context, Env, object};
 
 /// A granted call whose end is to be told.
@@ -46,13 +42,13 @@ pub(super) struct Counting {
     pub(super) answered_by: Option<String>,
 }
 
-/// The count of an answer, seen by the stream and by whoever books it.
+/// The count of an answer.
 #[derive(Debug)]
 struct Meter {
     usage: UsageMeter,
     counting: Counting,
     began_ms: u64,
-    ended: bool,
+    has_ended: bool,
 }
 
 impl Meter {
@@ -61,7 +57,7 @@ impl Meter {
         let metered = self.usage.metered();
         let counted = metered.usage.map(to_wire);
         match counted {
-            Some(usage) if self.ended && metered.ended => Bill::Counted {
+            Some(usage) if self.has_ended && metered.ended => Bill::Counted {
                 usage,
                 cost_nanodollars: metered
                     .cost_usd
@@ -111,111 +107,91 @@ impl Granted {
     /// The same answer, counted while it passes, settled when it ends, and without `mask`'s secrets.
     pub(super) fn meter(
         self,
-        mut response: Response,
+        response: Response,
         counting: Counting,
         mask: &Rc<Mask>,
         context: &Context,
     ) -> Result<Response, Problem> {
-        let Some(stream) = body(&mut response)? else {
-            let bill = Bill::Uncounted { usage: Usage::default(), elapsed_ms: 0 };
-            context.wait_until(async move { self.settle(bill).await });
-            return Ok(response);
+        let (response, relay) = relayed(response)?;
+        let masking = Masking::new(mask);
+        let mut meter = Meter {
+            usage: UsageMeter::new(counting.dialect),
+            counting,
+            began_ms: now_ms(),
+            has_ended: false,
         };
-        let usage = UsageMeter::new(counting.dialect);
-        let meter = Meter { usage, counting, began_ms: now_ms(), ended: false };
-        let meter = Rc::new(RefCell::new(meter));
-        let (over, is_over) = oneshot::channel::<()>();
-        let (told, is_told) = oneshot::channel::<()>();
-        let counted = Rc::clone(&meter);
-        // Pending from now on, so that the platform keeps this alive when the container hangs up.
+        // The platform keeps this alive when the container hangs up.
         context.wait_until(async move {
-            // The sender is dropped with the stream: then the answer broke off.
-            let ended = is_over.await.is_ok();
-            counted.borrow_mut().ended = ended;
-            let bill = counted.borrow().bill();
-            self.settle(bill).await;
-            if told.send(()).is_err() {
-                console::note(format_args!("nobody waited for the booking of a model's answer"));
+            let Some(mut relay) = relay else {
+                return self.settle(meter.bill()).await;
+            };
+            let passed = pass(&mut relay, masking, |piece| meter.usage.feed(piece)).await;
+            meter.has_ended = passed.is_ok();
+            // Booked before the end is passed on, so that the next question of the same turn is asked
+            // against the right sum.
+            let mut settling = Box::pin(self.settle(meter.bill()));
+            let booked = within(SETTLE_WAIT_MS_MAX, &mut settling).await;
+            end(relay, passed).await;
+            if booked.is_none() {
+                settling.await;
             }
         });
-        let booking = Booking { meter, over, told: is_told };
-        passing(response, Passing { stream, masking: Masking::new(mask), booking: Some(booking) })
+        Ok(response)
     }
 }
 
 /// An answer that is not counted, without `mask`'s secrets: some providers repeat the key that they
 /// refuse.
-pub(super) fn masked(mut response: Response, mask: &Rc<Mask>) -> Result<Response, Problem> {
-    let Some(stream) = body(&mut response)? else { return Ok(response) };
-    passing(response, Passing { stream, masking: Masking::new(mask), booking: None })
+pub(super) fn masked(
+    response: Response,
+    mask: &Rc<Mask>,
+    context: &Context,
+) -> Result<Response, Problem> {
+    let (response, relay) = relayed(response)?;
+    let masking = Masking::new(mask);
+    if let Some(mut relay) = relay {
+        context.wait_until(async move {
+            let passed = pass(&mut relay, masking, |_| {}).await;
+            end(relay, passed).await;
+        });
+    }
+    Ok(response)
 }
 
-/// An answer's body, if it has one.
-fn body(response: &mut Response) -> Result<Option<ByteStream>, Problem> {
-    http::response_body(response)
-        .map_err(|error| http::internal("Reading a model's answer", &error))
+fn relayed(response: Response) -> Result<(Response, Option<Relay>), Problem> {
+    Relay::of(response).map_err(|why| {
+        Problem::new(ProblemCode::Internal, format!("A model's answer cannot be passed on: {why}."))
+    })
 }
 
-fn passing(response: Response, passing: Passing) -> Result<Response, Problem> {
-    let pieces = unfold(Some(passing), |passing| async { passing?.next().await });
-    http::with_stream(response, pieces)
-}
-
-/// What is booked when an answer ends.
-struct Booking {
-    meter: Rc<RefCell<Meter>>,
-    over: oneshot::Sender<()>,
-    told: oneshot::Receiver<()>,
-}
-
-impl Booking {
-    /// Lets the answer be booked before its end is passed on, so that the next question of the same
-    /// turn is asked against the right sum.
-    async fn end(self) {
-        if self.over.send(()).is_err() {
-            console::trouble(format_args!("nobody books a model's answer; its call lapses"));
-        }
-        if within(SETTLE_WAIT_MS_MAX, self.told).await.is_none() {
-            console::note(format_args!("a model's answer ends before it is booked"));
+/// Passes a body on to its end, through the mask; `see` looks at every piece before.
+async fn pass(
+    relay: &mut Relay,
+    mut masking: Masking,
+    mut see: impl FnMut(&[u8]),
+) -> Result<(), RelayError> {
+    while let Some(piece) = relay.read().await? {
+        see(piece);
+        let shown = masking.push(piece);
+        if shown == piece {
+            relay.pass().await?;
+        } else {
+            relay.pass_instead(&shown).await?;
         }
     }
+    relay.pass_instead(&masking.finish()).await
 }
 
-/// An answer under way. Dropped before its end, it is booked as one that broke off.
-struct Passing {
-    stream: ByteStream,
-    masking: Masking,
-    booking: Option<Booking>,
-}
-
-/// A piece, and what follows it.
-type Piece = (Result<Vec<u8>, Problem>, Option<Passing>);
-
-impl Passing {
-    /// The next piece; nothing when the answer is over and booked.
-    async fn next(mut self) -> Option<Piece> {
-        loop {
-            match self.stream.next().await {
-                Some(Ok(piece)) => {
-                    if let Some(booking) = &self.booking {
-                        booking.meter.borrow_mut().usage.feed(&piece);
-                    }
-                    let shown = self.masking.push(&piece);
-                    if !shown.is_empty() {
-                        return Some((Ok(shown), Some(self)));
-                    }
-                }
-                Some(Err(error)) => {
-                    return Some((Err(http::internal("Reading a model's answer", &error)), None));
-                }
-                None => {
-                    let last = self.masking.finish();
-                    if let Some(booking) = self.booking.take() {
-                        booking.end().await;
-                    }
-                    return (!last.is_empty()).then_some((Ok(last), None));
-                }
-            }
+/// Ends a body as it went.
+async fn end(relay: Relay, passed: Result<(), RelayError>) {
+    let ended = match passed {
+        Ok(()) => relay.close().await,
+        Err(error) => {
+            relay.break_off("the answer broke off").await;
+            Err(error)
         }
+    };
+    if let Err(error) = ended {
+        console::note(format_args!("a model's answer: {error}"));
     }
 }

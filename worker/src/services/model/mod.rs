@@ -95,7 +95,10 @@ pub(super) async fn serve(
     let mask = Rc::new(mask(&settings, provider));
     if !is_success || from_cache {
         granted.settle(Bill::Nothing).await;
-        return Ok(http::pass_through(metered::masked(response, &mask)?, RESPONSE_HEADERS));
+        return Ok(http::pass_through(
+            metered::masked(response, &mask, context)?,
+            RESPONSE_HEADERS,
+        ));
     }
     let counting = Counting {
         dialect,
