@@ -30,7 +30,7 @@ pub(crate) const REQUEST_BYTES_PER_TOKEN: u64 = 2;
 pub(crate) const IMAGE_TOKENS_MAX: u64 = 8_000;
 
 /// Buffer through which a model's answer passes, in bytes: one per answer under way.
-pub(crate) const RELAY_BUFFER_BYTES: u32 = 32 * 1024;
+pub(crate) const RELAY_BUFFER_BYTES: u32 = 16 * 1024;
 
 /// Tries to tell the ledger what a call came to; after the last the call lapses in time.
 pub(crate) const SETTLE_ATTEMPTS_MAX: u32 = 5;

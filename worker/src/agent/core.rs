@@ -24,7 +24,7 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) state: State,
-    pub(super) settings: Settings,
+    pub(super) settings: Rc<Settings>,
     pub(super) sql: ObjectSql,
     /// Why the books cannot be used, when they cannot.
     pub(super) broken: Option<Problem>,

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use protocol::{Problem, ProblemCode};
 use serde_json::Value;
 
+use super::providers::is_providers_key;
 use super::{Secret, base_url_checked, wrong};
 use crate::egress::headers::may_hold_a_secret;
 use crate::egress::pattern::HostPattern;
@@ -16,26 +17,15 @@ const RESOLVER_DEFAULT: &str = "https://cloudflare-dns.com/dns-query";
 /// What stands for the secret in a header's format.
 const PLACE: &str = "{}";
 
-/// Secrets that the product itself lives by. They are not lent to other hosts, whatever the owner
-/// writes: a slip in a list must not send a provider's key elsewhere.
+/// Secrets that the product itself lives by, beside the providers' keys. They are not lent to other
+/// hosts, whatever the owner writes: a slip in a list must not send one elsewhere.
 const OWN: &[&str] = &[
     "AI_GATEWAY_API_KEY",
-    "ANTHROPIC_API_KEY",
     "API_TOKEN",
     "CF_AI_GATEWAY_TOKEN",
-    "CLOUDFLARE_AI_GATEWAY_API_KEY",
     "CLOUDFLARE_API_KEY",
-    "CLOUDFLARE_API_TOKEN",
-    "DEEPSEEK_API_KEY",
-    "GEMINI_API_KEY",
     "GOOGLE_API_KEY",
-    "GROQ_API_KEY",
-    "MISTRAL_API_KEY",
-    "OLLAMA_API_KEY",
-    "OPENAI_API_KEY",
-    "OPENROUTER_API_KEY",
     "WEBHOOK_SECRET",
-    "XAI_API_KEY",
 ];
 
 /// Whether the agent's own commands reach the internet.
@@ -233,7 +223,7 @@ fn secret(get: &dyn Fn(&str) -> Option<String>, entry: Entry) -> Result<HostSecr
     if !is_secret_name(&name) {
         return Err(wrong("a secret's name is not like GITHUB_TOKEN"));
     }
-    if OWN.contains(&name.as_str()) {
+    if OWN.contains(&name.as_str()) || is_providers_key(&name) {
         return Err(wrong(&format!("{name} is the agent's own and goes to no other host")));
     }
     let hosts: Result<Vec<HostPattern>, String> =
@@ -430,6 +420,7 @@ mod tests {
             ),
             (r#"[{"secret":"OPENAI_API_KEY","hosts":["a.b"],"header":"x"}]"#.into(), "", "own"),
             (r#"[{"secret":"API_TOKEN","hosts":["a.b"],"header":"x"}]"#.into(), "", "own"),
+            (r#"[{"secret":"GROQ_API_KEY","hosts":["a.b"],"header":"x"}]"#.into(), "", "own"),
             ("canary".into(), "canary-canary", "no JSON list"),
         ] {
             let (egress, told) = read(&[("EGRESS_SECRETS", &text), ("TOKEN", value)]);

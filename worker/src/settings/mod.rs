@@ -13,6 +13,9 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use protocol::Problem;
 use protocol::runtime::{ENV_MODEL_FIRST_BYTE_MS, ENV_MODEL_IDLE_MS, ENV_MODEL_RETRY_DELAY_MS};
 use protocol::turn::ModelChoice;
@@ -33,6 +36,10 @@ use crate::limits::{
 };
 use crate::models::{self, Model, Price, UNKNOWN};
 use crate::platform::faults::{self, Faults, R2Faults};
+
+thread_local! {
+    static SETTINGS: OnceCell<Rc<Settings>> = const { OnceCell::new() };
+}
 
 /// Binding of the agent objects, as in `wrangler.toml`.
 pub(crate) const AGENT_BINDING: &str = "AGENT";
@@ -90,10 +97,12 @@ pub(crate) enum MidTurn {
 }
 
 impl Settings {
-    /// The settings of a deployment.
-    pub(crate) fn of(env: &crate::platform::Env) -> Self {
+    /// The settings of a deployment. Its environment is the same as long as it lives, so they are
+    /// read once.
+    pub(crate) fn of(env: &crate::platform::Env) -> Rc<Self> {
         // A secret and a variable read alike: both are texts in the environment.
-        Self::parse(&|name| env.var(name).ok().map(|value| value.to_string()))
+        let parse = || Self::parse(&|name| env.var(name).ok().map(|value| value.to_string()));
+        SETTINGS.with(|settings| Rc::clone(settings.get_or_init(|| Rc::new(parse()))))
     }
 
     /// Reads all settings through `get`, which returns the text of a variable or secret.

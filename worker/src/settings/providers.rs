@@ -259,6 +259,11 @@ pub(super) fn canonical(name: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, canonical)| canonical)
 }
 
+/// Whether a secret of this name is a provider's key.
+pub(super) fn is_providers_key(name: &str) -> bool {
+    PROVIDERS.iter().any(|table| table.key == name)
+}
+
 /// All providers that are set up. `gateway_key_of` is the provider whose key is given under the
 /// gateway's name.
 pub(super) fn read(

@@ -4,6 +4,7 @@
 //! Invariants: the bytes are passed on as they come and none is kept, except that no key of ours is
 //! among them; a granted call is settled once, also when the container stops listening in the middle.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use dialects::{Dialect, UsageMeter};
@@ -114,22 +115,22 @@ impl Granted {
     ) -> Result<Response, Problem> {
         let (response, relay) = relayed(response)?;
         let masking = Masking::new(mask);
-        let mut meter = Meter {
-            usage: UsageMeter::new(counting.dialect),
-            counting,
-            began_ms: now_ms(),
-            has_ended: false,
-        };
+        let usage = UsageMeter::new(counting.dialect);
+        let meter = Meter { usage, counting, began_ms: now_ms(), has_ended: false };
+        let meter = Rc::new(RefCell::new(meter));
         // The platform keeps this alive when the container hangs up.
         context.wait_until(async move {
-            let Some(mut relay) = relay else {
-                return self.settle(meter.bill()).await;
+            let seen = Rc::clone(&meter);
+            let owed = || meter.borrow().bill();
+            let Some(relay) = relay else {
+                return self.settle(owed()).await;
             };
-            let passed = pass(&mut relay, masking, |piece| meter.usage.feed(piece)).await;
-            meter.has_ended = passed.is_ok();
+            let passed =
+                pass(&relay, masking, move |piece| seen.borrow_mut().usage.feed(piece)).await;
+            meter.borrow_mut().has_ended = passed.is_ok();
             // Booked before the end is passed on, so that the next question of the same turn is asked
             // against the right sum.
-            let mut settling = Box::pin(self.settle(meter.bill()));
+            let mut settling = Box::pin(self.settle(owed()));
             let booked = within(SETTLE_WAIT_MS_MAX, &mut settling).await;
             end(relay, passed).await;
             if booked.is_none() {
@@ -149,9 +150,9 @@ pub(super) fn masked(
 ) -> Result<Response, Problem> {
     let (response, relay) = relayed(response)?;
     let masking = Masking::new(mask);
-    if let Some(mut relay) = relay {
+    if let Some(relay) = relay {
         context.wait_until(async move {
-            let passed = pass(&mut relay, masking, |_| {}).await;
+            let passed = pass(&relay, masking, |_| {}).await;
             end(relay, passed).await;
         });
     }
@@ -166,20 +167,20 @@ fn relayed(response: Response) -> Result<(Response, Option<Relay>), Problem> {
 
 /// Passes a body on to its end, through the mask; `see` looks at every piece before.
 async fn pass(
-    relay: &mut Relay,
-    mut masking: Masking,
-    mut see: impl FnMut(&[u8]),
+    relay: &Relay,
+    masking: Masking,
+    mut see: impl FnMut(&[u8]) + 'static,
 ) -> Result<(), RelayError> {
-    while let Some(piece) = relay.read().await? {
+    let masking = Rc::new(RefCell::new(masking));
+    let pieces = Rc::clone(&masking);
+    let look = move |piece: &[u8]| {
         see(piece);
-        let shown = masking.push(piece);
-        if shown == piece {
-            relay.pass().await?;
-        } else {
-            relay.pass_instead(&shown).await?;
-        }
-    }
-    relay.pass_instead(&masking.finish()).await
+        let shown = pieces.borrow_mut().push(piece);
+        (shown != piece).then_some(shown)
+    };
+    relay.run(look).await?;
+    let last = masking.borrow_mut().finish();
+    relay.add(&last).await
 }
 
 /// Ends a body as it went.
