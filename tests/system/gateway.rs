@@ -4,11 +4,9 @@
 
 use anyhow::{Context, Result, ensure};
 use integration_tests::chat::Chat;
-use integration_tests::http;
 use integration_tests::model::{Call, Reply, ScriptedModel};
 use integration_tests::stack::{CANARY_KEY, Stack};
 use protocol::chat::ServerFrame;
-use protocol::object::UsageReport;
 use serde_json::{Value, json};
 
 use crate::gate::{self, system};
@@ -41,9 +39,9 @@ fn gateway() -> gate::Outcome {
             ("MODEL", "openai/gpt-5.1"),
             ("OPENAI_API", "chat"),
         ];
-        restart(&mut stack, &with(&stored)).await?;
+        stack.restart(&with(&stored)).await?;
         all.check("a stored key", stored_key(&stack, &cloudflare)).await;
-        restart(&mut stack, &with(&[("MODEL", "gateway/dynamic/support")])).await?;
+        stack.restart(&with(&[("MODEL", "gateway/dynamic/support")])).await?;
         all.check("a dynamic route", dynamic_route(&stack, &cloudflare)).await;
 
         let moltworker = [
@@ -53,7 +51,7 @@ fn gateway() -> gate::Outcome {
             ("CLOUDFLARE_AI_GATEWAY_API_KEY", CANARY_KEY),
             ("CF_AI_GATEWAY_MODEL", "workers-ai/@cf/meta/llama-3.3-70b-instruct-fp8-fast"),
         ];
-        restart(&mut stack, &moltworker).await?;
+        stack.restart(&moltworker).await?;
         all.check("moltworker's variables", workers_ai(&stack, &cloudflare)).await;
         let account = [
             ("CF_AI_GATEWAY_ACCOUNT_ID", "acct"),
@@ -61,20 +59,14 @@ fn gateway() -> gate::Outcome {
             ("CLOUDFLARE_API_TOKEN", CANARY_KEY),
             ("MODEL", "cloudflare/anthropic/claude-sonnet-4-5"),
         ];
-        restart(&mut stack, &account).await?;
+        stack.restart(&account).await?;
         all.check("the account's own API", account_api(&stack, &cloudflare)).await;
-        restart(&mut stack, &[("GROQ_API_KEY", "k"), ("MODEL", "xai/grok-4.5")]).await?;
+        stack.restart(&[("GROQ_API_KEY", "k"), ("MODEL", "xai/grok-4.5")]).await?;
         all.check("a model whose provider has no key", no_key(&stack)).await;
         all.end(&stack)?;
         cloudflare.assert_done()?;
         stack.interrupt().await
     })
-}
-
-async fn restart(stack: &mut Stack, settings: &[(&str, &str)]) -> Result<()> {
-    stack.stop().await?;
-    stack.set(settings);
-    stack.start_again().await
 }
 
 /// Has one message answered and gives the call that came of it.
@@ -96,13 +88,6 @@ fn metadata(call: &Call) -> Result<Value> {
     Ok(serde_json::from_str(header)?)
 }
 
-async fn usage(stack: &Stack) -> Result<UsageReport> {
-    let bearer = format!("Bearer {TOKEN}");
-    let answer =
-        http::send(&stack.url, "GET /api/usage", &[("authorization", &bearer)], b"").await?;
-    serde_json::from_value(answer.json()).context("the report does not read")
-}
-
 async fn own_path(stack: &Stack, cloudflare: &ScriptedModel) -> Result<()> {
     let call = one_call(stack, cloudflare, "own-path", through()).await?;
     ensure!(call.path == "/v1/acct/gw/anthropic/v1/messages", "{}", call.path);
@@ -112,14 +97,14 @@ async fn own_path(stack: &Stack, cloudflare: &ScriptedModel) -> Result<()> {
     ensure!(call.header("cf-aig-cache-ttl") == Some("600"));
     let expected = json!({ "agent": "main", "session": "own-path", "channel": "web" });
     ensure!(metadata(&call)? == expected, "{:?}", call.headers);
-    ensure!(usage(stack).await?.by_session.iter().any(|line| line.name == "own-path"));
+    ensure!(stack.usage(TOKEN).await?.by_session.iter().any(|line| line.name == "own-path"));
     Ok(())
 }
 
 async fn from_cache(stack: &Stack, cloudflare: &ScriptedModel) -> Result<()> {
     let reply = Reply::Headed(&[("cf-aig-cache-status", "HIT")], Box::new(through()));
     one_call(stack, cloudflare, "cached", reply).await?;
-    let report = usage(stack).await?;
+    let report = stack.usage(TOKEN).await?;
     let line = report.by_session.iter().find(|line| line.name == "cached");
     let line = line.with_context(|| format!("no line: {report:?}"))?;
     ensure!(line.nanodollars == 0 && line.calls == 1, "{line:?}");
@@ -143,7 +128,7 @@ async fn dynamic_route(stack: &Stack, cloudflare: &ScriptedModel) -> Result<()> 
     ensure!(call.path == "/v1/acct/gw/compat/chat/completions", "{}", call.path);
     ensure!(call.body["model"] == "dynamic/support", "{}", call.body["model"]);
     // What answered is known by what the gateway says, and so is its price.
-    let report = usage(stack).await?;
+    let report = stack.usage(TOKEN).await?;
     let line = report.by_model.iter().find(|line| line.name == "gemini/gemini-2.5-pro");
     let line = line.with_context(|| format!("no line: {report:?}"))?;
     let counts = call.counts.context("nothing counted")?;

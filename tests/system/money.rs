@@ -5,13 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use integration_tests::chat::Chat;
-use integration_tests::http;
 use integration_tests::model::{Counts, Reply, ScriptedModel};
 use integration_tests::stack::{CANARY_KEY, Stack};
 use integration_tests::wait;
 use protocol::ProblemCode;
 use protocol::chat::ClientFrame;
-use protocol::object::{UsageLine, UsageReport};
+use protocol::object::UsageLine;
 use protocol::session::Outcome;
 
 use crate::gate::{self, system};
@@ -47,23 +46,23 @@ fn money() -> gate::Outcome {
             ("API_TOKEN", TOKEN),
             ("MODEL", "openai/gpt-5.1"),
         ];
-        restart(&mut stack, &openai).await?;
+        stack.restart(&openai).await?;
         all.check("counted as chat counts", counted(&stack, &model, "chat")).await;
         let responses = [&openai[..3], &[("OPENAI_API", "responses"), ("MODEL", "openai/gpt-5")]];
-        restart(&mut stack, &responses.concat()).await?;
+        stack.restart(&responses.concat()).await?;
         all.check("counted as responses count", counted(&stack, &model, "responses")).await;
 
         let dollar = [("MODEL", "anthropic/dollar"), ("MODELS", DOLLAR_MODEL)];
         let at_once = [("SPEND_PER_DAY_USD", "none"), ("SPEND_PER_TURN_USD", "10.50")];
-        restart(&mut stack, &settings(&model, &[dollar, at_once].concat())).await?;
+        stack.restart(&settings(&model, &[dollar, at_once].concat())).await?;
         all.check("fifty at once", at_once_against_a_cap(&stack, &model)).await;
         let small = [("TOKENS_PER_TURN", "4000")];
-        restart(&mut stack, &settings(&model, &[&dollar[..], &small].concat())).await?;
+        stack.restart(&settings(&model, &[&dollar[..], &small].concat())).await?;
         all.check("a task's cap", a_turns_cap(&stack, &model)).await;
         let nothing = [("SPEND_PER_DAY_USD", "0.000001")];
-        restart(&mut stack, &settings(&model, &nothing)).await?;
+        stack.restart(&settings(&model, &nothing)).await?;
         all.check("a day's cap", a_days_cap(&stack, &model)).await;
-        restart(&mut stack, &settings(&model, &[])).await?;
+        stack.restart(&settings(&model, &[])).await?;
         all.check("a raised cap", a_raised_cap(&stack, &model)).await;
         all.end(&stack)?;
         stack.interrupt().await
@@ -79,23 +78,9 @@ fn settings<'a>(model: &'a ScriptedModel, more: &[(&'a str, &'a str)]) -> Vec<(&
     own.into_iter().chain(more.iter().copied()).collect()
 }
 
-async fn restart(stack: &mut Stack, settings: &[(&str, &str)]) -> Result<()> {
-    stack.stop().await?;
-    stack.set(settings);
-    stack.start_again().await
-}
-
-async fn usage(stack: &Stack) -> Result<UsageReport> {
-    let bearer = format!("Bearer {TOKEN}");
-    let answer =
-        http::send(&stack.url, "GET /api/usage", &[("authorization", &bearer)], b"").await?;
-    ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
-    serde_json::from_value(answer.json()).context("the report does not read")
-}
-
 /// The line of a conversation, by its name.
 async fn session_line(stack: &Stack, session: &str) -> Result<UsageLine> {
-    let report = usage(stack).await?;
+    let report = stack.usage(TOKEN).await?;
     let found = report.by_session.iter().find(|line| line.name == session);
     found.cloned().with_context(|| format!("no line of {session}: {report:?}"))
 }
@@ -119,7 +104,7 @@ async fn counted(stack: &Stack, model: &ScriptedModel, name: &str) -> Result<()>
     let line = session_line(stack, &name).await?;
     ensure!(line.calls == 4 && line.estimated == 0, "{line:?}");
     ensure!(counts_of(&line) == model.counted(), "{line:?}, the double: {:?}", model.counted());
-    let report = usage(stack).await?;
+    let report = stack.usage(TOKEN).await?;
     ensure!(report.by_channel.iter().any(|line| line.name == "web"), "{report:?}");
     ensure!(report.by_day.len() == 1 && report.by_day[0].name == report.day, "{report:?}");
     Ok(())
@@ -217,7 +202,7 @@ async fn killed(stack: &mut Stack, model: &ScriptedModel) -> Result<()> {
     let topic = model.topic(name);
     topic.then(Reply::Paused { said: "Doomed ".into(), rest: "to end".into() });
     topic.says("Done after all.");
-    let before = usage(stack).await?.today;
+    let before = stack.usage(TOKEN).await?.today;
     let mut chat = Chat::open(&stack.url, name, 0).await?;
     chat.send(name).await?;
     chat.hears("Doomed").await?;
@@ -226,7 +211,7 @@ async fn killed(stack: &mut Stack, model: &ScriptedModel) -> Result<()> {
     let mut chat = Chat::open(&stack.url, name, 0).await?;
     ensure!(chat.answer().await?.completed()?.text() == "Done after all.");
     // The call that nobody saw end counts with all that it can have cost until it lapses.
-    let after = usage(stack).await?.today;
+    let after = stack.usage(TOKEN).await?.today;
     let tokens = |amount: protocol::object::Amount| amount.tokens.unwrap_or_default();
     ensure!(tokens(after) >= tokens(before) + 16_000, "{before:?}, then {after:?}");
     Ok(())

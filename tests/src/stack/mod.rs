@@ -8,13 +8,14 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use protocol::object::UsageReport;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::limits::{STACK_READY, TAIL_LINES};
 use crate::process::{Process, Signal, send};
-use crate::{model::ScriptedModel, paths, wait};
+use crate::{http, model::ScriptedModel, paths, wait};
 
 /// The key that a stack with a scripted model is given. Tests look for it where it must not be.
 pub const CANARY_KEY: &str = "canary-7f3a-never-inside";
@@ -162,6 +163,22 @@ impl Stack {
         self.process = Some(process);
         self.url = url?;
         Ok(())
+    }
+
+    /// Stops it, and starts it again with these settings.
+    pub async fn restart(&mut self, variables: &[(&str, &str)]) -> Result<()> {
+        self.stop().await?;
+        self.set(variables);
+        self.start_again().await
+    }
+
+    /// What `GET /api/usage` says to a program that shows this token.
+    pub async fn usage(&self, token: &str) -> Result<UsageReport> {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        let answer = http::send(&self.url, "GET /api/usage", &headers, b"").await?;
+        ensure!(answer.status == 200, "{}: {}", answer.status, answer.body);
+        serde_json::from_value(answer.json()).context("the report does not read")
     }
 
     /// The folder in which everything of this stack lies.

@@ -14,6 +14,7 @@ use protocol::{AgentId, Epoch, Problem, ProblemCode, SessionId};
 use super::archive::Archive;
 use super::live::Live;
 use super::store::{identity, log, outbox, schema, turns};
+use super::usage::caps_text;
 use super::wake::Sandbox;
 use crate::platform::log as console;
 use crate::platform::{Env, State, clock, sockets, sql::ObjectSql};
@@ -66,6 +67,10 @@ impl Core {
             .and_then(|()| outbox::recover(&sql))
             .err()
             .map(|error| books_failed(&error));
+        console::note(format_args!("{}", caps_text(&settings.caps)));
+        for problem in &settings.problems {
+            console::trouble(format_args!("{problem}"));
+        }
         let sandbox = Sandbox::of(&state);
         // An object that an alarm constructs has done no work by that.
         let worked_at_ms = turns::last_work_ms(&sql).ok().flatten().unwrap_or(now_ms);

@@ -5,7 +5,7 @@
 //! with no less than it can have cost.
 
 use dialects::Usage;
-use protocol::object::Bill;
+use protocol::object::{Amount, Bill};
 use protocol::{Problem, ProblemCode};
 
 use crate::limits::OUTPUT_TOKENS_PER_SECOND_MAX;
@@ -18,6 +18,12 @@ pub(crate) struct Cap {
     pub(crate) money: Option<Money>,
     /// In tokens, in and out together.
     pub(crate) tokens: Option<u64>,
+}
+
+impl From<Cap> for Amount {
+    fn from(cap: Cap) -> Self {
+        Self { nanodollars: cap.money.map(|money| money.0), tokens: cap.tokens }
+    }
 }
 
 /// The caps of an agent.

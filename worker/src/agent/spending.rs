@@ -9,7 +9,7 @@ use protocol::session::Usage;
 use protocol::{Epoch, Problem, ProblemCode};
 
 use super::core::{Core, books_failed};
-use super::ledger::{self, Cap, Reserved, Spent, to_wire};
+use super::ledger::{self, Reserved, Spent, to_wire};
 use super::schedule::{day, days_before};
 use super::store::ledger::{self as book, By, Line, NewCall, OpenCall, Settlement};
 use crate::limits::{
@@ -123,9 +123,9 @@ impl Core {
             today: spent(&today)?,
             month: spent(today.get(..7).unwrap_or(&today))?,
             day: today,
-            turn_cap: cap(caps.turn),
-            day_cap: cap(caps.day),
-            month_cap: cap(caps.month),
+            turn_cap: caps.turn.into(),
+            day_cap: caps.day.into(),
+            month_cap: caps.month.into(),
             days: USAGE_DAYS_SHOWN.unsigned_abs(),
             by_day: lines(By::Day)?,
             by_model: lines(By::Model)?,
@@ -137,10 +137,6 @@ impl Core {
 
 fn spent(spent: Spent) -> Amount {
     Amount { nanodollars: Some(spent.money.0), tokens: Some(spent.tokens) }
-}
-
-fn cap(cap: Cap) -> Amount {
-    Amount { nanodollars: cap.money.map(|money| money.0), tokens: cap.tokens }
 }
 
 fn line(line: Line) -> UsageLine {

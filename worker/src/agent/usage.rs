@@ -2,7 +2,7 @@
 
 use protocol::object::{Amount, UsageLine, UsageReport};
 
-use super::ledger::from_wire;
+use super::ledger::{Caps, from_wire};
 use crate::models::Money;
 
 /// The report in Markdown.
@@ -27,6 +27,12 @@ pub(crate) fn text(report: &UsageReport) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// What may be spent, for the log.
+pub(crate) fn caps_text(caps: &Caps) -> String {
+    let [turn, day, month] = [caps.turn, caps.day, caps.month].map(|cap| amount(cap.into()));
+    format!("models may use {turn} in a task, {day} in a day, {month} in a month")
 }
 
 fn amount(amount: Amount) -> String {

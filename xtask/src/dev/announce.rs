@@ -3,12 +3,18 @@
 use anyhow::Error;
 use serde_json::json;
 
+use super::converse::Greeting;
 use super::stack::Stack;
 use super::{Ready, milliseconds};
 use crate::console;
 
-/// For a person.
-pub(super) fn to_person(stack: &Stack) {
+fn model(greeting: Option<&Greeting>) -> &str {
+    let named = greeting.map(|greeting| greeting.model.as_str()).filter(|name| !name.is_empty());
+    named.unwrap_or("none yet")
+}
+
+/// For a person. `greeting` is what the agent says of itself, if it does.
+pub(super) fn to_person(stack: &Stack, greeting: Option<&Greeting>) {
     let line = |text: &str| console::print(text);
     line("");
     line(&format!("  Pagurus is at http://127.0.0.1:{}", stack.port()));
@@ -20,7 +26,11 @@ pub(super) fn to_person(stack: &Stack) {
         line("  model   the demo model: fixed rules, not an AI. For a real one put");
         line("          ANTHROPIC_API_KEY=… or OPENAI_API_KEY=… into .dev.vars and start again");
     } else {
-        line("  model   yours, by the key that is set; MODEL=provider/name chooses another");
+        line(&format!("  model   {}; MODEL=provider/name chooses another", model(greeting)));
+        line("  money   capped for each task, day and month: /usage shows caps and what is spent");
+    }
+    for problem in greeting.iter().flat_map(|greeting| &greeting.problems) {
+        line(&format!("  wrong   {problem}"));
     }
     for said in stack.engine_says() {
         line(&format!("  engine  {}", said.trim()));

@@ -92,7 +92,11 @@ fn attend(
     if options.json {
         announce::as_json(stack, ready);
     } else if options.say.is_empty() {
-        announce::to_person(stack);
+        let greeting = converse::greeting(stack.port());
+        if let Err(error) = &greeting {
+            console::note(&format!("the agent was not asked how it is: {error:#}"));
+        }
+        announce::to_person(stack, greeting.ok().as_ref());
     }
     if !options.say.is_empty() {
         let messages = options.say.clone();

@@ -10,6 +10,7 @@ use std::process;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use protocol::Problem;
 use protocol::chat::{ClientFrame, ServerFrame, TurnTiming};
 use protocol::session::Outcome;
 use serde_json::{Value, json};
@@ -36,6 +37,22 @@ pub(super) fn say_all(port: u16, messages: &[String], json: bool, ready: &Ready)
         }
     }
     Ok(())
+}
+
+/// What the agent says of itself to a page that opens.
+pub(super) struct Greeting {
+    /// `provider/model` that answers; empty when none can.
+    pub(super) model: String,
+    /// What is wrong, each with its remedy.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Asks for the greeting.
+pub(super) fn greeting(port: u16) -> Result<Greeting> {
+    match Chat::open(port, true)?.receive()? {
+        ServerFrame::Welcome { model, problems, .. } => Ok(Greeting { model, problems }),
+        other => bail!("the agent does not greet; it says {other:?}"),
+    }
 }
 
 /// An open chat.
