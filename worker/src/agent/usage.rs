@@ -54,8 +54,9 @@ fn line(line: &UsageLine) -> String {
         0 => String::new(),
         cached => format!(" ({} from the cache)", grouped(cached)),
     };
+    let calls = if line.calls == 1 { "call" } else { "calls" };
     format!(
-        "- {}: {} for {} calls{guessed}; {} tokens in{cached}, {} out",
+        "- {}: {} for {} {calls}{guessed}; {} tokens in{cached}, {} out",
         if line.name.is_empty() { "(none)" } else { &line.name },
         Money(line.nanodollars),
         line.calls,

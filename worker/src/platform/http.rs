@@ -21,9 +21,15 @@ pub(crate) fn describe(error: &JsValue) -> String {
     }
 }
 
+/// An SDK failure as a part of a sentence.
+pub(crate) fn why(error: &worker::Error) -> String {
+    let text = error.to_string();
+    text.trim_start_matches("Error: ").trim_end_matches('.').to_owned()
+}
+
 /// An SDK failure that is nobody's fault outside.
 pub(crate) fn internal(doing: &str, error: &worker::Error) -> Problem {
-    Problem::new(ProblemCode::Internal, format!("{doing} failed: {error}."))
+    Problem::new(ProblemCode::Internal, format!("{doing} failed: {}.", why(error)))
 }
 
 fn fallback_500() -> Response {

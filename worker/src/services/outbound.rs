@@ -115,11 +115,11 @@ impl Outbound<'_> {
                 .remedy("Try again later, or check the address.")
         };
         let request = http::outgoing(sending.method, &url, &headers, sending.body)
-            .map_err(|error| unreachable(&error.to_string()))?;
+            .map_err(|error| unreachable(&http::why(&error)))?;
         let seconds = sending.first_byte_ms / 1000;
         let response = match within(sending.first_byte_ms, http::send(request)).await {
             Some(Ok(response)) => response,
-            Some(Err(error)) => return Err(unreachable(&error.to_string())),
+            Some(Err(error)) => return Err(unreachable(&http::why(&error))),
             None => return Err(unreachable(&format!("it took more than {seconds} seconds"))),
         };
         let coding = http::response_header(&response, "content-encoding").unwrap_or_default();

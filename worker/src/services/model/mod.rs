@@ -250,7 +250,11 @@ async fn forward(
     let unreachable = |error: http::Error| {
         Problem::new(
             ProblemCode::ModelUnavailable,
-            format!("The model provider {} could not be reached: {error}.", provider.name),
+            format!(
+                "The model provider {} could not be reached: {}.",
+                provider.name,
+                http::why(&error)
+            ),
         )
         .remedy("Check the provider's base URL and status.")
     };
