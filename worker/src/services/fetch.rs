@@ -38,6 +38,7 @@ pub(super) async fn serve(
     let mut url = read(&order)?;
     let settings = Settings::of(env);
     let way = Outbound { env, caller, egress: &settings.egress, via: EgressVia::Fetch };
+    url = way.upgraded(url);
     let until_ms = now_ms() + FETCH_MS_MAX;
     for _ in 0..=FETCH_REDIRECTS_MAX {
         let headers = FIELDS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -52,7 +53,7 @@ pub(super) async fn serve(
             && let Some(target) = all.iter().find(|(name, _)| name == "location")
         {
             recorder.ended(0, status).await;
-            url = next(&url, &target.1)?;
+            url = way.upgraded(next(&url, &target.1)?);
             continue;
         }
         let fields = [

@@ -90,7 +90,8 @@ impl Outbound<'_> {
         let host = destination.host();
         self.recorder(&host).note(1, 0, 0).await?;
         let url = self.target(&destination, sending.url).await?;
-        let secrets: Vec<_> = self.secrets(&host).collect();
+        let is_private = sending.url.scheme() == "https";
+        let secrets: Vec<_> = self.secrets(&host).filter(|_| is_private).collect();
         let hidden = secrets.iter().flat_map(|secret| {
             secret.hidden.iter().map(|hidden| (secret.name.as_str(), hidden.expose()))
         });
@@ -127,6 +128,17 @@ impl Outbound<'_> {
             return Err(unreachable("its body is coded in a way that cannot be looked through"));
         }
         Ok(Answer { response, host, mask })
+    }
+
+    /// A URL by HTTPS where its host has a secret, which must not be read on its way.
+    pub(super) fn upgraded(&self, mut url: Url) -> Url {
+        let host = guard::check(&url).map(|destination| destination.host()).unwrap_or_default();
+        let has_secret = self.secrets(&host).next().is_some();
+        // From http to https there is nothing that can be refused; and below, no secret goes by http.
+        if has_secret && url.set_scheme("https").is_err() {
+            console::trouble(format_args!("the URL of {host} could not be upgraded"));
+        }
+        url
     }
 
     /// The secrets that go to a host by this way.
