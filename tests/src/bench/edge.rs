@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use integration_tests::chat::Chat;
 use integration_tests::model::{Reply, ScriptedModel};
-use integration_tests::stack::{CANARY_KEY, Stack};
+use integration_tests::stack::{CANARY_KEY, NO_CAPS, Stack};
 use tokio::time::sleep;
 
 use crate::memory::pss_mb;
@@ -30,9 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) async fn measure(report: &mut Report) -> Result<()> {
     let model = ScriptedModel::start().await?;
-    let none = ["SPEND_PER_TURN_USD", "SPEND_PER_DAY_USD", "SPEND_PER_MONTH_USD"];
-    let none = none.into_iter().chain(["TOKENS_PER_TURN", "TOKENS_PER_DAY", "TOKENS_PER_MONTH"]);
-    let mut settings: Vec<(&str, &str)> = none.map(|name| (name, "none")).collect();
+    let mut settings = NO_CAPS.to_vec();
     settings.extend([("ANTHROPIC_API_KEY", CANARY_KEY), ("ANTHROPIC_BASE_URL", &model.url)]);
     let mut stack = Stack::start(&settings).await?;
     first_token(&stack, &model, report).await?;

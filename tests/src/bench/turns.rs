@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use integration_tests::chat::{Answer, Chat};
 use integration_tests::model::{Call, ScriptedModel};
-use integration_tests::stack::Stack;
+use integration_tests::stack::{CANARY_KEY, NO_CAPS, Stack};
 use protocol::session::Outcome;
 
 use crate::memory::pss_mb;
@@ -43,7 +43,9 @@ struct Bench {
 
 pub(crate) async fn measure(report: &mut Report) -> Result<()> {
     let model = ScriptedModel::start().await?;
-    let stack = Stack::with(&model).await?;
+    let model_url = model.url.clone();
+    let own = [("ANTHROPIC_API_KEY", CANARY_KEY), ("ANTHROPIC_BASE_URL", model_url.as_str())];
+    let stack = Stack::start(&[&own[..], &NO_CAPS].concat()).await?;
     let chat = Chat::open(&stack.url, "bench", 0).await?;
     let mut bench = Bench { stack, model, chat, turns: 0 };
 

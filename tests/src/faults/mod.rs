@@ -31,7 +31,7 @@ pub use report::Report;
 
 use crate::hook::{HOOK_SECRET, Receiver};
 use crate::limits::{FAULTS_ROUNDS_PER_SESSION, FAULTS_SECOND_IN, FAULTS_SESSIONS};
-use crate::stack::{CANARY_KEY, Stack};
+use crate::stack::{CANARY_KEY, NO_CAPS, Stack};
 use chance::Chance;
 use disk::Disk;
 use kinds::Victims;
@@ -132,6 +132,8 @@ async fn victims(options: &Options, effects: &Path, report: &mut Report) -> Resu
         ("WEBHOOK_SECRET", HOOK_SECRET.to_owned()),
         ("WEBHOOK_REPLY_URL", receiver.url.clone()),
     ];
+    // A call whose end nobody saw counts with all that it can have cost, and here that is usual.
+    variables.extend(NO_CAPS.map(|(name, none)| (name, none.to_owned())));
     let kept = keeper::variables(&options.keeper)?;
     let is_kept = kept.is_ok();
     match kept {

@@ -92,6 +92,16 @@ const SETTINGS: &[&str] = &[
     "XAI_BASE_URL",
 ];
 
+/// Settings that lift all caps on spending, for runs of thousands of calls.
+pub const NO_CAPS: [(&str, &str); 6] = [
+    ("SPEND_PER_TURN_USD", "none"),
+    ("SPEND_PER_DAY_USD", "none"),
+    ("SPEND_PER_MONTH_USD", "none"),
+    ("TOKENS_PER_TURN", "none"),
+    ("TOKENS_PER_DAY", "none"),
+    ("TOKENS_PER_MONTH", "none"),
+];
+
 /// A running stack with its state.
 #[derive(Debug)]
 pub struct Stack {
