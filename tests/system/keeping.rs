@@ -50,6 +50,7 @@ fn keeping() -> gate::Outcome {
         all.check("a bucket that fails", failing_bucket(&stack, &model)).await;
         all.check("a bucket that is away at the start", lame(&stack, &model)).await;
         all.check("messages that queue", queued(&stack, &model)).await;
+        all.check("an end that nobody saw", ends_unseen(&stack, &model)).await;
         all.check("a day of alarms", sleeps(&stack, &model)).await;
         all.check("old snapshots go", maintained(&stack, &model)).await;
         all.check("everything killed", all_killed(&mut stack, &model)).await;
@@ -245,6 +246,32 @@ async fn queued(stack: &Stack, model: &ScriptedModel) -> Result<()> {
     let expected = "user assistant completed user user assistant completed";
     ensure!(outline(&chat.records) == expected, "{}", outline(&chat.records));
     Ok(())
+}
+
+/// A container that ended with its object stayed awake in the books, and the agent was never tidied.
+async fn ends_unseen(stack: &Stack, model: &ScriptedModel) -> Result<()> {
+    let model = model.topic("unseen");
+    model.says("Here.");
+    let mut chat = Chat::open(&stack.url, "unseen", 0).await?;
+    chat.ask("unseen").await?.completed()?;
+    order(stack, &json!({ "reset": true })).await?;
+    // The next object has not looked at the container yet.
+    let status = Chat::open(&stack.url, "unseen", 0).await?.command("/status").await?;
+    ensure!(status.contains("awake since"), "{status}");
+    if stack.runtime_now()?.is_some() {
+        stack.kill_runtime().await?;
+    }
+    wait::until_true("its end", || stack.runtime_now().is_ok_and(|now| now.is_none())).await?;
+    order(stack, &json!({ "ring": 1 })).await?;
+    let asleep = async {
+        loop {
+            let status = Chat::open(&stack.url, "unseen", 0).await?.command("/status").await?;
+            if status.contains("asleep") {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    timeout(CONDITION, asleep).await.context("waiting for the books to say that it sleeps")?
 }
 
 async fn sleeps(stack: &Stack, model: &ScriptedModel) -> Result<()> {

@@ -117,6 +117,7 @@ impl Core {
         if self.working()? {
             self.pump()?;
         } else {
+            self.look_for_former_life()?;
             self.end_overdue_drain().await?;
             let now_ms = now_ms();
             // After a clock that ran ahead nothing would count as idle for as long.

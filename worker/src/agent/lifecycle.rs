@@ -195,6 +195,16 @@ impl Lifecycle {
         }
     }
 
+    /// The state after an end that a former life of the object may have seen or not, with nothing
+    /// running. `None` when that changes nothing. It is held for no failure: what ended the object
+    /// ends its container too.
+    pub(crate) fn ended_unseen(&self) -> Option<Self> {
+        match self {
+            Self::Cold | Self::Failed { .. } => None,
+            _ => Some(Self::Cold),
+        }
+    }
+
     /// Failures in a row up to now.
     pub(crate) fn failures(&self) -> u32 {
         match self {
@@ -289,6 +299,15 @@ mod tests {
     #[test]
     fn the_exit_of_a_former_life_changes_nothing() {
         assert_eq!(ready(0).exited(Epoch(1), Epoch(2), end(false), 1001), None);
+    }
+
+    #[test]
+    fn a_container_that_ended_with_its_object_left_the_agent_awake_for_ever() {
+        assert_eq!(ready(1).ended_unseen(), Some(Lifecycle::Cold));
+        let draining = Lifecycle::Draining { since_ms: 1 };
+        assert_eq!(draining.ended_unseen(), Some(Lifecycle::Cold));
+        let failed = ready(1).failed("it died".into(), 2);
+        assert_eq!(failed.ended_unseen(), None, "the next try keeps its time");
     }
 
     #[test]

@@ -50,6 +50,33 @@ impl Core {
         self.productive.set(Some(epoch));
     }
 
+    /// Watches the container of a former life of this object, or notes that it is gone: only that
+    /// life would have heard of its end. For an object without work, so a life that ended was of use.
+    pub(super) fn look_for_former_life(self: &Rc<Self>) -> Result<(), Problem> {
+        let Some(container) = self.sandbox.unknown() else { return Ok(()) };
+        let (epoch, state) = self.lifecycle()?;
+        if container.running() {
+            self.note_progress(epoch);
+            self.watch_former(container, epoch);
+            return Ok(());
+        }
+        self.sandbox.adopted.set(true);
+        match state.ended_unseen() {
+            Some(state) => {
+                console::note(format_args!("epoch {epoch}: its container ended, seen by nobody"));
+                self.enter(epoch, &state)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Watches the container of a former life, once.
+    pub(super) fn watch_former(self: &Rc<Self>, container: &Container, epoch: Epoch) {
+        if !self.sandbox.watched.replace(true) {
+            self.watch_exit(container, epoch);
+        }
+    }
+
     /// Ends the container of `epoch` because it does not answer.
     pub(super) async fn abandon(&self, epoch: Epoch) -> Result<(), Problem> {
         let container = self.sandbox.container()?;

@@ -44,7 +44,9 @@ pub(super) struct Sandbox {
     /// How the workspace of the current life is.
     pub(super) workspace: RefCell<WorkspaceState>,
     /// Whether a container that this object did not start itself has been looked at.
-    adopted: Cell<bool>,
+    pub(super) adopted: Cell<bool>,
+    /// Whether the end of such a container would be heard.
+    pub(super) watched: Cell<bool>,
 }
 
 impl Sandbox {
@@ -56,6 +58,7 @@ impl Sandbox {
             waking: RefCell::default(),
             workspace: RefCell::default(),
             adopted: Cell::new(false),
+            watched: Cell::new(false),
         }
     }
 
@@ -65,6 +68,12 @@ impl Sandbox {
             Problem::new(ProblemCode::Misconfigured, "This deployment has no container.")
                 .remedy("Deploy with the [[containers]] section of wrangler.toml.")
         })
+    }
+
+    /// The container while this object has neither looked for one of a former life nor begun to.
+    pub(super) fn unknown(&self) -> Option<&Container> {
+        let is_known = self.adopted.get() || self.waking.borrow().is_some();
+        if is_known { None } else { self.container.as_ref() }
     }
 }
 
@@ -130,7 +139,7 @@ impl Core {
         if state.takes_turns() || matches!(state, Lifecycle::Starting { .. }) {
             match self.intercept(container, epoch).await {
                 Ok(()) if probe(container).await.is_ok_and(|health| health.epoch == epoch) => {
-                    self.watch_exit(container, epoch);
+                    self.watch_former(container, epoch);
                     self.enter(epoch, &state.healthy(Purpose::Turns, now_ms()))?;
                     self.begin_restore(container, epoch);
                     console::note(format_args!("container of epoch {epoch} taken over"));
@@ -152,6 +161,8 @@ impl Core {
         epoch: Epoch,
         purpose: Purpose,
     ) -> Result<Epoch, Problem> {
+        // Of a former life nothing is left from here on.
+        self.sandbox.adopted.set(true);
         let (_, before) = self.lifecycle()?;
         let starting = before.starting(now_ms());
         self.enter(epoch, &starting)?;
