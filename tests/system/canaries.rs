@@ -277,9 +277,9 @@ async fn process(stack: &Stack) -> Result<()> {
         said.note(format!("the runtime's {name}"), std::fs::read(proc.join(name))?);
     }
     for entry in std::fs::read_dir(proc.join("fd"))? {
-        let target = std::fs::read_link(entry?.path());
-        let target = target.map(|target| target.to_string_lossy().into_owned()).unwrap_or_default();
-        said.note("the runtime's open files", target);
+        if let Some(target) = unless_gone(std::fs::read_link(entry?.path()))? {
+            said.note("the runtime's open files", target.to_string_lossy().into_owned());
+        }
     }
     let memory = std::fs::File::open(proc.join("mem")).context("opening the runtime's memory")?;
     let maps = std::fs::read_to_string(proc.join("maps"))?;
@@ -308,15 +308,25 @@ async fn kept(stack: &Stack) -> Result<()> {
     let mut said = Said::default();
     said.note("what the stack printed", stack.printed());
     for path in stack.files() {
-        let bytes = std::fs::read(&path).unwrap_or_default();
-        let mode = std::fs::metadata(&path).map_or(0, |file| file.permissions().mode() & 0o777);
+        // A file may go away between the listing and the reading; one that cannot be read may not.
+        let Some(bytes) = unless_gone(std::fs::read(&path))? else { continue };
         let is_settings =
             path.file_name().is_some_and(|name| name == "dev.env" || name == "api-token");
         if is_settings {
+            let mode = std::fs::metadata(&path)?.permissions().mode() & 0o777;
             ensure!(mode == 0o600, "{} has mode {mode:o}", path.display());
             continue;
         }
         said.note(path.display().to_string(), bytes);
     }
     said.holds_nothing()
+}
+
+/// What was read, or nothing when it is gone by now.
+fn unless_gone<T>(read: std::io::Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -4,6 +4,7 @@
 
 mod census;
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
@@ -20,77 +21,26 @@ use crate::{http, model::ScriptedModel, paths, wait};
 /// The key that a stack with a scripted model is given. Tests look for it where it must not be.
 pub const CANARY_KEY: &str = "canary-7f3a-never-inside";
 
-/// Settings of `xtask dev` that a test's own environment must not decide.
-const SETTINGS: &[&str] = &[
-    "AI_GATEWAY_API_KEY",
-    "AI_GATEWAY_BASE_URL",
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_BASE_URL",
-    "API_TOKEN",
-    "CF_ACCOUNT_ID",
-    "CF_AI_GATEWAY_ACCOUNT_ID",
-    "CF_AI_GATEWAY_CACHE_TTL",
-    "CF_AI_GATEWAY_COMPAT_URL",
-    "CF_AI_GATEWAY_GATEWAY_ID",
-    "CF_AI_GATEWAY_MODEL",
-    "CF_AI_GATEWAY_STORED_KEYS",
-    "CF_AI_GATEWAY_TOKEN",
-    "CF_AI_GATEWAY_URL",
-    "CLOUDFLARE_AI_GATEWAY_API_KEY",
-    "CLOUDFLARE_API_TOKEN",
-    "CLOUDFLARE_API_URL",
-    "CLOUDFLARE_BASE_URL",
-    "COMPATIBLE_API",
-    "COMPATIBLE_API_KEY",
-    "COMPATIBLE_BASE_URL",
-    "DEEPSEEK_API_KEY",
-    "DEEPSEEK_BASE_URL",
-    "DEMO_MODEL_URL",
-    "DEV_HOSTS",
-    "DEV_MODE",
-    "DNS_OVER_HTTPS_URL",
-    "EGRESS_SECRETS",
-    "FAULTS",
-    "FAULT_R2_DELAY_MS",
-    "GEMINI_API_KEY",
-    "GEMINI_BASE_URL",
-    "GROQ_API_KEY",
-    "GROQ_BASE_URL",
-    "LOG_RECORDS_KEPT",
-    "MAX_OUTPUT_TOKENS",
-    "MID_TURN_MESSAGES",
-    "MISTRAL_API_KEY",
-    "MISTRAL_BASE_URL",
-    "MODEL",
-    "MODELS",
-    "MODEL_FALLBACKS",
-    "MODEL_FIRST_BYTE_TIMEOUT_MS",
-    "MODEL_IDLE_TIMEOUT_MS",
-    "MODEL_RETRY_DELAY_MS",
-    "OLLAMA_API_KEY",
-    "OLLAMA_BASE_URL",
-    "OPENAI_API",
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "OPENROUTER_API_KEY",
-    "OPENROUTER_BASE_URL",
-    "SANDBOX_ALLOWED_HOSTS",
-    "SANDBOX_INTERNET",
-    "SANDBOX_SLEEP_AFTER",
-    "SPEND_PER_DAY_USD",
-    "SPEND_PER_MONTH_USD",
-    "SPEND_PER_TURN_USD",
-    "THINKING",
-    "TIME_ZONE",
-    "TOKENS_PER_DAY",
-    "TOKENS_PER_MONTH",
-    "TOKENS_PER_TURN",
-    "WEBHOOK_REPLY_URL",
-    "WEBHOOK_SECRET",
-    "WORKERS_AI_BASE_URL",
-    "XAI_API_KEY",
-    "XAI_BASE_URL",
+/// What a stack takes from the environment of its test, besides names that begin with `PAGURUS_`: where
+/// things are on this machine. No setting of the product is among them.
+const SURROUNDINGS: &[&str] = &[
+    "CARGO_HOME",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PATH",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "SHELL",
+    "TMPDIR",
+    "USER",
+    "XDG_CACHE_HOME",
 ];
+
+fn is_surrounding(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with("PAGURUS_") || SURROUNDINGS.contains(&name))
+}
 
 /// Settings that lift all caps on spending, for runs of thousands of calls.
 pub const NO_CAPS: [(&str, &str); 6] = [
@@ -161,11 +111,10 @@ impl Stack {
             .current_dir(paths::root()?)
             .args(["dev", "--json", "--port", port, "--state"])
             .arg(self.folder().join("state"))
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| is_surrounding(name)))
             .env("PAGURUS_BUILT", "1")
             .env("PAGURUS_HERMETIC", "1");
-        for name in SETTINGS {
-            command.env_remove(name);
-        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let log = self.folder().join(format!("dev-{}.log", self.starts));
         let mut process = Process::spawn(&mut command, &log)?;
