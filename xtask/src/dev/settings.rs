@@ -62,6 +62,7 @@ const OTHERS: &[&str] = &[
     "MODEL_FALLBACKS",
     "MODEL_FIRST_BYTE_TIMEOUT_MS",
     "MODEL_IDLE_TIMEOUT_MS",
+    "MODEL_RETRY_DELAY_MS",
     "OLLAMA_API_KEY",
     "OPENAI_API",
     "OPENAI_BASE_URL",
@@ -212,6 +213,27 @@ mod tests {
         assert!(text.ends_with("\nTOKEN='t'\n") && !text.contains("MODEL='"), "{text}");
         let closed = |name: &str| (name == "DEV_MODE").then(|| "false".to_owned());
         assert_eq!(file_text(&closed, None).unwrap(), "DEV_MODE='false'\n");
+    }
+
+    #[test]
+    fn a_setting_of_the_documents_had_no_effect_in_a_local_run() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut count = 0;
+        for document in ["README.md", "docs/MODELS.md"] {
+            let text = fs::read_to_string(root.join(document)).unwrap();
+            let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+            for name in cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+                let is_setting = name.len() > 4
+                    && name
+                        .bytes()
+                        .all(|byte| byte.is_ascii_uppercase() || b"_0123456789".contains(&byte));
+                if is_setting {
+                    count += 1;
+                    assert!(names().any(|known| known == name), "{document} has {name}");
+                }
+            }
+        }
+        assert!(count > 30, "only {count} settings were found in the documents");
     }
 
     #[test]
